@@ -1,0 +1,45 @@
+/*
+ * queue - what is due, where to, how many at once; runs in the spool role above core/spool.
+ *
+ * What        an index of every living message; destinations with their recipients; ROUTE and DISPATCH leases to deliver processes;
+ *             retry with jitter; expiry; hold; the operator's verbs.
+ * Invariants  a recipient is in one place: waiting, due, leased, held, or finished. A lost channel returns its leases to due. Nothing
+ *             is scheduled before its ACCEPT is durable. An index that cannot grow answers 452.
+ * Bounds      200 bytes per message and 16 per further recipient; concurrency per destination; leases per channel.
+ * Read next   queue_index.c, queue_sched.c, queue_submit.c, queue_verbs.c.
+ */
+#ifndef QUEUE_H
+#define QUEUE_H
+
+#include "ipc_control.h"
+#include "ipc_lease.h"
+#include "net_loop.h"
+
+struct spool;
+
+#define QUEUE_EDGES 64
+#define QUEUE_DELIVERS 32
+
+struct queue_options {
+	uint64_t retry_first_us, retry_longest_us, expire_us;
+	uint32_t concurrency;                   /* per destination */
+	uint32_t total;                         /* leases per deliver process */
+	uint64_t route_ttl_us;                  /* 1 h: then route is asked again */
+};
+
+struct queue;
+
+struct queue *queue_new(struct net_loop *loop, struct spool *spool, const struct queue_options *options);
+void queue_options_set(struct queue *q, const struct queue_options *options);
+/* Channels by role and index; replaced when a peer was; NULL: it is gone (slots and leases of it are given up). */
+void queue_edge_channel(struct queue *q, unsigned index, struct ipc_channel *c);
+void queue_edge_frame(struct queue *q, unsigned index, const struct ipc_frame *frame);
+void queue_edge_writable(struct queue *q, unsigned index);
+void queue_deliver_channel(struct queue *q, unsigned index, struct ipc_channel *c);
+void queue_deliver_frame(struct queue *q, unsigned index, const struct ipc_frame *frame);
+void queue_deliver_writable(struct queue *q, unsigned index);
+/* An operator's question: words as in IPC_QUERY; answers are sent on c with the frame's tag. */
+void queue_query(struct queue *q, struct ipc_channel *c, const struct ipc_frame *frame);
+void queue_free(struct queue **q);
+
+#endif
