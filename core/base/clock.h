@@ -2,7 +2,7 @@
  * clock - the two times.
  *
  * Monotonic for every wait and deadline; wall time for what people and other hosts read. Both in microseconds.
- * Pure layers never call these: time arrives as an argument.
+ * Pure layers never ask for the time: it arrives as an argument. The calendar below is arithmetic, for everybody.
  */
 #ifndef CLOCK_H
 #define CLOCK_H
@@ -13,5 +13,15 @@
 
 uint64_t clock_mono(void);
 uint64_t clock_wall(void);
+
+struct clock_date {             /* UTC, proleptic Gregorian */
+	int year;
+	unsigned month, day;    /* from 1 */
+	unsigned hour, minute, second;
+	unsigned weekday;       /* 0 is Sunday */
+};
+
+struct clock_date clock_date_of(int64_t seconds);               /* since 1970-01-01 */
+int64_t clock_seconds(const struct clock_date *d);              /* the reverse; weekday is not read */
 
 #endif

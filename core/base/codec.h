@@ -12,6 +12,7 @@
 #include "id.h"
 
 uint32_t crc32c(uint32_t crc, const void *data, size_t n);      /* start with 0; chains */
+uint32_t crc32c_portable(uint32_t crc, const void *data, size_t n);     /* the same without the CPU's help */
 
 /* Writers return false when the buf is full; nothing was added then. */
 bool wire_u8(struct buf *b, uint8_t v);

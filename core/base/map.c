@@ -1,0 +1,138 @@
+#include "map.h"
+
+#include "rnd.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS_FIRST 8
+#define FOLD_BLOCK 256          /* no address is longer */
+
+static unsigned char hash_key[crypto_shorthash_KEYBYTES];
+static pthread_once_t hash_once = PTHREAD_ONCE_INIT;
+
+_Static_assert(crypto_shorthash_BYTES == sizeof(uint64_t), "SipHash gives 64 bits");
+
+static void hash_init(void)
+{
+	rnd_fill(hash_key, sizeof hash_key);
+}
+
+uint64_t map_hash(struct str key)
+{
+	uint64_t hash;
+
+	pthread_once(&hash_once, hash_init);
+	crypto_shorthash((unsigned char *)&hash, (const unsigned char *)key.p, key.n, hash_key);
+	return hash;
+}
+
+/* map_hash_fold - a key longer than one block is hashed block by block, each behind the hash of what came before */
+uint64_t map_hash_fold(struct str key)
+{
+	char block[sizeof(uint64_t) + FOLD_BLOCK];
+	uint64_t hash = 0;
+
+	do {
+		size_t n = key.n < FOLD_BLOCK ? key.n : FOLD_BLOCK;
+
+		memcpy(block, &hash, sizeof hash);
+		for (size_t i = 0; i < n; i++) {
+			char c = key.p[i];
+
+			block[sizeof hash + i] = c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+		}
+		hash = map_hash((struct str){ block, sizeof hash + n });
+		key = str_drop(key, n);
+	} while (key.n);
+	return hash;
+}
+
+void map_init(struct map *m)
+{
+	*m = (struct map){ calloc(BUCKETS_FIRST, sizeof *m->buckets), BUCKETS_FIRST - 1, 0 };
+	if (!m->buckets)
+		abort();
+}
+
+void map_fini(struct map *m)
+{
+	free(m->buckets);
+	*m = (struct map){ 0 };
+}
+
+static void put_in(struct map_node **buckets, size_t mask, struct map_node *node)
+{
+	struct map_node **bucket = &buckets[node->hash & mask];
+
+	node->next = *bucket;
+	*bucket = node;
+}
+
+static void grow(struct map *m)
+{
+	size_t mask = m->mask * 2 + 1;
+	struct map_node **buckets = calloc(mask + 1, sizeof *buckets);
+
+	if (!buckets)
+		return;
+	for (size_t i = 0; i <= m->mask; i++) {
+		struct map_node *node = m->buckets[i];
+
+		while (node) {
+			struct map_node *next = node->next;
+
+			put_in(buckets, mask, node);
+			node = next;
+		}
+	}
+	free(m->buckets);
+	m->buckets = buckets;
+	m->mask = mask;
+}
+
+void map_put(struct map *m, struct map_node *node, uint64_t hash)
+{
+	if (m->count > m->mask)
+		grow(m);
+	node->hash = hash;
+	put_in(m->buckets, m->mask, node);
+	m->count++;
+}
+
+struct map_node *map_get(const struct map *m, uint64_t hash, map_match *match, const void *key)
+{
+	struct map_node *node = m->buckets[hash & m->mask];
+
+	while (node && (node->hash != hash || !match(node, key)))
+		node = node->next;
+	return node;
+}
+
+void map_remove(struct map *m, struct map_node *node)
+{
+	struct map_node **at = &m->buckets[node->hash & m->mask];
+
+	while (*at && *at != node)
+		at = &(*at)->next;
+	assert(*at);
+	*at = node->next;
+	node->next = NULL;
+	m->count--;
+}
+
+struct map_node *map_next(const struct map *m, const struct map_node *node)
+{
+	size_t i = 0;
+
+	if (node && node->next)
+		return node->next;
+	if (node)
+		i = (node->hash & m->mask) + 1;
+	while (i <= m->mask && !m->buckets[i])
+		i++;
+	return i <= m->mask ? m->buckets[i] : NULL;
+}
