@@ -5,7 +5,7 @@
  * Invariants  envelope_read(envelope_write(e)) == e. Values are percent-encoded where they hold '%', control bytes or bytes from
  *             0x7f on, so that one line is one value whatever a client sent. Unknown keys are skipped: newer writers, older readers.
  *             Order: keys of the message, then per recipient "rcpt:" and its keys.
- * Bounds      ENVELOPE_RCPTS recipients, ENVELOPE_VALUE bytes a value (vars: 24 KiB).
+ * Bounds      1 to ENVELOPE_RCPTS recipients, ENVELOPE_VALUE bytes a value (vars: 24 KiB).
  * Ownership   read: decoded slices live in the arena.
  * Read next   session/session_submit.c writes it, queue/ indexes it, delivery/ reads it.
  */
@@ -42,7 +42,8 @@ struct envelope {
 	unsigned nrcpts;
 };
 
-bool envelope_write(struct buf *b, const struct envelope *e);           /* false: b is full */
+/* false: b is full or a bound is passed; b is then as it was. */
+bool envelope_write(struct buf *b, const struct envelope *e);
 int envelope_read(struct str text, struct arena *a, struct envelope *out, struct fault *why);
 
 #endif
