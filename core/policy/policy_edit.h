@@ -16,6 +16,10 @@
 #include "policy_view.h"
 
 #define POLICY_EDITS 512
+#define POLICY_HEADER_VALUE (16 * 1024)
+#define POLICY_NEXT_HOP 256
+#define POLICY_RETRY_LEAST UINT64_C(1000000)
+#define POLICY_RETRY_MOST (UINT64_C(30) * 86400 * 1000000)
 
 int policy_edit_sender(struct policy_tx *tx, struct str address, struct fault *why);    /* "" is the null sender */
 int policy_edit_rcpt_add(struct policy_tx *tx, struct str address, struct fault *why);  /* permitted by being added */
@@ -30,7 +34,8 @@ int policy_edit_retry(struct policy_tx *tx, struct policy_result *result, uint64
 void policy_edits_apply(struct policy_tx *tx);
 void policy_edits_drop(struct policy_tx *tx);
 
-/* "smtp:192.0.2.1:25", "lmtp:unix:/path", "maildir:/path" and the short "192.0.2.1:25"; false: why says what is expected. */
+/* policy_hop.c: "smtp:192.0.2.1:25", "lmtp:unix:/path", "maildir:/path" and the short "192.0.2.1:25"; false: why says what is
+ * expected. */
 bool policy_next_hop_is_valid(struct str text, struct fault *why);
 
 #endif

@@ -39,5 +39,7 @@ void policy_generation_free(struct policy_generation **g);              /* one t
 void policy_set_commit(struct policy_set *s, struct policy_generation *g);     /* takes g */
 struct policy_generation *policy_pin(struct policy_set *s);
 void policy_unpin(struct policy_set *s, struct policy_generation **g);  /* may destroy it; leaves NULL */
+/* Its holder should let go at the next occasion: between two commands, or by 451. NULL is not. */
+bool policy_generation_is_overdue(const struct policy_generation *g);
 
 #endif

@@ -4,7 +4,8 @@
  * What        strings, integers, numbers, booleans, and flat lists of strings, by name; kept packed, so that they cross reloads,
  *             processes and the spool as they are.
  * Bounds      64 keys, names of at most 64 bytes, 16 KiB in all. Setting beyond them fails and changes nothing.
- * Ownership   init/fini; packed slices borrow and die with the next set.
+ * Ownership   init/fini; packed slices borrow and die with the next set; a value that is set must not borrow from the same vars.
+ *             Zeroed memory is an empty set.
  */
 #ifndef POLICY_VARS_H
 #define POLICY_VARS_H
@@ -36,6 +37,7 @@ struct policy_var policy_vars_get(const struct policy_vars *v, struct str name);
 bool policy_vars_set(struct policy_vars *v, struct str name, const struct policy_var *value);  /* VAR_NONE removes */
 bool policy_vars_next(const struct policy_vars *v, size_t *at, struct str *name, struct policy_var *value);
 struct str policy_vars_packed(const struct policy_vars *v);
+void policy_vars_unchanged(struct policy_vars *v);                      /* what it holds now is stored */
 bool policy_vars_unpack(struct policy_vars *v, struct str packed);      /* checks every byte; false: v is empty then */
 
 #endif

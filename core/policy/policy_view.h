@@ -74,14 +74,14 @@ struct policy_tx {
 	bool is_8bit, is_trusted;
 	struct str trust_reason, trust_rule;
 	struct policy_rcpt **rcpts;
-	unsigned nrcpts;
+	unsigned nrcpts, room;                  /* room: of the list; policy_rcpt_add makes it */
 	struct header_edit *edits;              /* applied to every copy, in order */
 	uint64_t created_us;                    /* wall */
 	struct arena *arena;
 	struct policy_vars vars;
 	struct list handles;
 	struct policy_edit *staged;             /* see policy_edit.h */
-	unsigned nstaged;
+	unsigned nstaged, nedits;               /* staged; applied so far */
 };
 
 struct policy_msg {
@@ -121,7 +121,17 @@ struct policy_bounce {
 	struct list handles;
 };
 
+/* Begin and end of life. Init zeroes, tx takes helo, peer and listener from conn; fini cuts the handles and frees the vars, of the
+ * recipients too; everything else dies with the arena. */
+void policy_conn_init(struct policy_conn *c, struct arena *arena);
+void policy_conn_fini(struct policy_conn *c);
+void policy_tx_init(struct policy_tx *tx, struct policy_conn *conn, struct arena *arena);
+void policy_tx_fini(struct policy_tx *tx);
+
 struct policy_rcpt *policy_rcpt_add(struct policy_tx *tx, struct policy_address address);  /* NULL: a bound was reached */
+/* For policy_edit.c: one that is not in the list yet, with room kept for it and `ahead` others; then into the list. */
+struct policy_rcpt *policy_rcpt_make(struct policy_tx *tx, struct policy_address address, unsigned ahead);
+void policy_rcpt_link(struct policy_rcpt *r);
 bool policy_address_copy(struct arena *a, struct str text, struct policy_address *out);  /* parse a mailbox; false: bad or no room */
 
 #endif
