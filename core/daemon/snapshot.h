@@ -4,6 +4,7 @@
  * What        a sealed memfd with a header and sections, made by the loader, mapped read-only by every role.
  * Why         all roles run the same bytes; a respawned role gets the committed ones, not whatever lies in the folder.
  * Invariants  the hash covers every section; sections are found by kind and name; the reader checks all offsets.
+ *             A descriptor that is not sealed against writing, growing and shrinking is not mapped.
  * Ownership   snapshot_map maps, snapshot_unmap unmaps; slices live as long as the mapping.
  */
 #ifndef SNAPSHOT_H
@@ -11,6 +12,9 @@
 
 #include "buf.h"
 #include "fault.h"
+
+#define SNAPSHOT_MAX ((size_t)1 << 30)   /* bytes of a snapshot */
+#define SNAPSHOT_SECTIONS 4096
 
 enum snapshot_kind {
 	SNAPSHOT_SETTINGS,      /* name "": canonical text */
