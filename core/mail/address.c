@@ -53,6 +53,11 @@ static bool is_dcontent(unsigned char c)
 	return c > ' ' && c < 0x7f && (c < '[' || c > ']');
 }
 
+static bool is_visible(unsigned char c)
+{
+	return c >= ' ' && c < 0x7f;
+}
+
 static size_t span(struct str s, bool (*is)(unsigned char))
 {
 	size_t n = 0;
@@ -115,7 +120,7 @@ static enum address_verdict take_quoted_string(struct str *s)
 		return ADDRESS_SYNTAX;
 	while (!take_char(s, '"')) {
 		(void)take_char(s, '\\');
-		if (!s->n || *s->p < ' ' || *s->p == 0x7f)
+		if (!s->n || !is_visible((unsigned char)*s->p))
 			return stumble(*s);
 		*s = str_drop(*s, 1);
 	}

@@ -30,6 +30,7 @@ struct header_scan {
 	size_t end;                     /* of the last complete field; when DONE, of the block */
 	size_t body;                    /* DONE: end, or end + 2 where an empty line stands between */
 	size_t line;                    /* where the line begins that is looked at next */
+	size_t seen;                    /* bytes of that line already searched for its end */
 	unsigned fields, long_lines;
 	enum header_fault fault;        /* ERROR: which */
 };
@@ -59,7 +60,7 @@ struct str header_unfold(struct arena *a, struct str value);
 /* ---- a new one */
 
 bool header_name_is_valid(struct str name);                     /* printable ASCII without a colon, at most HEADER_NAME */
-/* One line: no CR, LF, NUL, and no word so long that the line could not be folded under HEADER_LINE. */
+/* One line: no control byte but TAB, and no word so long that the line could not be folded under HEADER_LINE. */
 bool header_value_is_valid(struct str value);
 bool header_write(struct buf *b, struct str name, struct str value);    /* valid ones; folded; false: b is full */
 
@@ -75,6 +76,7 @@ struct header_edit {
 	struct str name, value;         /* valid in the sense of the two predicates */
 	unsigned nth;                   /* from 1, in the original block; 0: all */
 	struct header_edit *next;
+	unsigned seen;                  /* header_edit's own: fields of that name so far */
 };
 
 /*
@@ -82,6 +84,6 @@ struct header_edit {
  * fields, kept byte for byte, removed or replaced; then what is added at the end. REMOVE and REPLACE see the original block,
  * never an addition; where several hit the same field, the last one decides. False: out is full, its content is void.
  */
-bool header_edit(struct str block, const struct header_edit *edits, struct buf *out);
+bool header_edit(struct str block, struct header_edit *edits, struct buf *out);
 
 #endif
