@@ -19,6 +19,7 @@
 #include "str.h"
 
 #define NET_DEFER_ROUNDS 64
+#define NET_BEAT 1.0            /* seconds: an idle loop still begins a turn so often; counter_beat() tells the master */
 
 struct net_loop;
 
@@ -27,7 +28,7 @@ void net_loop_free(struct net_loop **loop);
 void net_loop_run(struct net_loop *loop);               /* until net_loop_stop() */
 void net_loop_stop(struct net_loop *loop);
 uint64_t net_loop_now(const struct net_loop *loop);     /* monotonic microseconds at the begin of this turn */
-uint64_t net_loop_wall(const struct net_loop *loop);    /* wall microseconds of this turn */
+uint64_t net_loop_wall(const struct net_loop *loop);    /* wall-clock microseconds of this turn */
 
 struct net_deferred {
 	struct list node;
@@ -37,6 +38,8 @@ struct net_deferred {
 
 /* At the end of this turn; asking again before it ran changes nothing. net_deferred_cancel is idempotent. */
 void net_loop_defer(struct net_loop *loop, struct net_deferred *d);
+/* At the end of the next turn, before which the loop does not sleep: for work cut into pieces, so that others get their turn. */
+void net_loop_defer_next(struct net_loop *loop, struct net_deferred *d);
 void net_deferred_cancel(struct net_deferred *d);
 
 struct net_timer {
