@@ -35,6 +35,8 @@ void policy_generation_free(struct policy_generation **gp)
 	list_remove(&g->node);
 	if (g->ops)
 		g->ops->destroy(g);
+	if (g->released)
+		g->released(g);
 	free(g);
 }
 

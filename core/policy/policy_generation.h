@@ -22,6 +22,8 @@ struct policy_generation {
 	char name[32];                          /* "42/ab12cd34": in every event that a verdict touches */
 	const struct policy_ops *ops;           /* NULL: no policy, every question passes */
 	void *self;                             /* the answerer's */
+	void *backing;                          /* what sources and maps are borrowed from, and who */
+	void (*released)(struct policy_generation *);   /* gives it back, after destroy; may be NULL */
 	unsigned pins;
 	bool is_retired, is_overdue;
 };

@@ -1,0 +1,123 @@
+/*
+ * master - binds ports, starts and watches the roles, keeps the committed snapshot; never reads a byte from a peer.
+ *
+ * What        the process that `moongate serve` becomes. Roles are forked and executed anew (fresh addresses after every crash), get their
+ *             descriptors over their link, and are replaced with back-off when they end.
+ * Why         whatever happens to one role, the others go on and the rules stay those that were committed.
+ * Invariants  a reload changes every role or none. A role that (re)starts gets the committed snapshot. The master never waits.
+ * Read next   master_role.c starts and watches; master_reload.c changes the rules; master_request.c answers the operator.
+ */
+#ifndef MASTER_H
+#define MASTER_H
+
+#include "counter.h"
+#include "ipc_channel.h"
+#include "net_listen.h"
+#include "role_link.h"
+#include "settings.h"
+#include "snapshot.h"
+
+#define MASTER_ROLES 128
+#define MASTER_HISTORY 4                        /* snapshots kept for rollback, the active one too */
+#define MASTER_BACKOFF_LONGEST (5 * CLOCK_SECOND)
+#define MASTER_STEADY (10 * CLOCK_SECOND)       /* who lived that long restarts at once */
+#define MASTER_PREPARE (10 * CLOCK_SECOND)      /* for all roles to load a snapshot */
+#define MASTER_STOP (3 * CLOCK_SECOND)          /* from STOP to SIGKILL */
+
+struct master;
+
+enum master_role_state { MASTER_ROLE_DOWN, MASTER_ROLE_STARTING, MASTER_ROLE_READY };
+
+struct master_role {
+	struct master *master;
+	enum role_kind kind;
+	unsigned index, slot;
+	enum master_role_state state;
+	int pid, link;
+	struct net_watch watch;
+	struct net_timer restart;
+	uint64_t started_us, backoff_us;
+	unsigned restarts;
+	bool is_prepared, is_idle, is_aborted;  /* of the running reload; after DRAIN; by the watchdog */
+};
+
+struct master_listener {
+	char name[128];
+	char address[NET_ADDRESS_TEXT];
+	int fd;
+	bool is_new;                            /* opened for a reload that is not committed yet */
+};
+
+struct master_snapshot {
+	int fd;
+	unsigned number, of;                    /* the generation; the one it repeats after a rollback, or itself */
+	char hash[17];
+	uint64_t wall_us;
+	struct snapshot map;
+	struct arena arena;
+	struct settings settings;
+};
+
+enum master_phase { MASTER_STARTING, MASTER_SERVING, MASTER_DRAINING, MASTER_STOPPING };
+extern const char *const master_phase_name[];
+
+struct master {
+	const char *settings_path;
+	struct net_loop *loop;
+	enum master_phase phase;
+	int exe;                                /* our own program, to be executed for every role */
+	int slab_fd;
+	struct counter_slab *slabs;
+	struct master_role roles[MASTER_ROLES];
+	unsigned nroles;
+	struct master_listener listeners[SETTINGS_LISTENERS];
+	unsigned nlisteners;
+	struct master_snapshot *history[MASTER_HISTORY];        /* [0] is the committed one */
+	unsigned next_number;
+	struct net_watch signals;
+	struct net_timer tick, deadline;
+	uint64_t started_us;
+	bool announced;
+	enum role_kind draining;                /* who drains now: edges, then deliver, then the spool */
+	struct master_reload *reload;           /* NULL: none runs */
+	int exit_code;
+};
+
+/* master_serve - the life of the master; the exit code. single: in the foreground without a service manager */
+int master_serve(const char *settings_path, bool single);
+
+/* master_role.c */
+void master_role_add(struct master *m, enum role_kind kind, unsigned index);
+void master_role_start(struct master_role *r);
+void master_role_ended(struct master *m, int pid, int status);
+void master_role_watchdog(struct master *m);
+int master_role_tell(struct master_role *r, const struct role_message *message);
+void master_tell_all(struct master *m, enum role_kind kind, enum role_word word);       /* ROLE_KINDS: everybody */
+struct master_role *master_role_find(struct master *m, enum role_kind kind, unsigned index);
+bool master_all_ready(const struct master *m);
+
+/* master_listen.c */
+int master_listen_open(struct master *m, const struct settings *s, struct fault *why);
+void master_listen_commit(struct master *m, const struct settings *s);
+void master_listen_abort(struct master *m);
+void master_listen_give(struct master *m, struct master_role *edge);
+
+/* master_reload.c */
+struct master_snapshot *master_snapshot_take(int fd, unsigned number, struct fault *why);        /* takes fd */
+void master_snapshot_free(struct master_snapshot **s);
+void master_reload_begin(struct master *m, uint64_t tag, bool has_asker);
+void master_rollback_begin(struct master *m, uint64_t tag, bool has_asker);
+void master_reload_word(struct master_role *r, const struct role_message *word);         /* PREPARED, FAILED */
+void master_reload_role_ended(struct master *m, const struct master_role *r);
+
+/* master_request.c */
+void master_request(struct master *m, const struct role_message *request);
+void master_answer(struct master *m, uint64_t tag, unsigned code, struct str text);
+
+/* master.c */
+void master_drain(struct master *m);
+void master_stop(struct master *m, int exit_code);
+void master_word(struct master_role *r, const struct role_message *word);
+void master_ready(struct master *m);
+
+#endif

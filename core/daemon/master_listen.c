@@ -1,0 +1,99 @@
+#include "master.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+
+static struct master_listener *listener_at(struct master *m, struct str address)
+{
+	for (unsigned i = 0; i < m->nlisteners; i++)
+		if (str_eq(address, str_of(m->listeners[i].address)))
+			return &m->listeners[i];
+	return NULL;
+}
+
+static bool is_wanted(const struct settings *s, const struct master_listener *l)
+{
+	for (unsigned i = 0; i < s->nlisten; i++)
+		if (str_eq(s->listen[i].address, str_of(l->address)))
+			return true;
+	return false;
+}
+
+static int open_one(struct master *m, const struct settings_listener *want, struct fault *why)
+{
+	struct master_listener *l = &m->listeners[m->nlisteners];
+	struct net_address at;
+
+	if (m->nlisteners == SETTINGS_LISTENERS)
+		return fault_set(why, "more than %d listeners, counting those about to close", SETTINGS_LISTENERS);
+	if (net_address_parse(want->address, &at, why) < 0)
+		return -1;
+	l->fd = net_listen_open(&at, why);
+	if (l->fd < 0)
+		return -1;
+	str_copy(l->name, sizeof l->name, want->name);
+	str_copy(l->address, sizeof l->address, want->address);
+	l->is_new = true;
+	m->nlisteners++;
+	return 0;
+}
+
+/* master_listen_open - bind what these settings add; on failure nothing is left open */
+int master_listen_open(struct master *m, const struct settings *s, struct fault *why)
+{
+	for (unsigned i = 0; i < s->nlisten; i++)
+		if (!listener_at(m, s->listen[i].address) && open_one(m, &s->listen[i], why) < 0) {
+			master_listen_abort(m);
+			return -1;
+		}
+	return 0;
+}
+
+static void remove_at(struct master *m, unsigned i)
+{
+	close(m->listeners[i].fd);
+	m->listeners[i] = m->listeners[--m->nlisteners];
+}
+
+void master_listen_abort(struct master *m)
+{
+	for (unsigned i = m->nlisteners; i-- > 0;)
+		if (m->listeners[i].is_new)
+			remove_at(m, i);
+}
+
+static void tell_edges(struct master *m, const struct role_message *word)
+{
+	for (unsigned i = 0; i < m->nroles; i++)
+		if (m->roles[i].kind == ROLE_EDGE && m->roles[i].state != MASTER_ROLE_DOWN)
+			(void)master_role_tell(&m->roles[i], word);
+}
+
+void master_listen_commit(struct master *m, const struct settings *s)
+{
+	for (unsigned i = m->nlisteners; i-- > 0;) {
+		struct master_listener *l = &m->listeners[i];
+
+		if (!is_wanted(s, l)) {
+			tell_edges(m, &(struct role_message){ .word = WORD_LISTENER_GONE, .text = str_of(l->name) });
+			remove_at(m, i);
+		} else if (l->is_new && m->announced) {
+			tell_edges(m, &(struct role_message){ .word = WORD_LISTENER, .text = str_of(l->name), .fds = { l->fd }, .nfds = 1 });
+		}
+	}
+	for (unsigned i = 0; i < m->nlisteners; i++)
+		m->listeners[i].is_new = false;
+}
+
+void master_listen_give(struct master *m, struct master_role *edge)
+{
+	for (unsigned i = 0; i < m->nlisteners; i++) {
+		const struct master_listener *l = &m->listeners[i];
+
+		if (!l->is_new)
+			(void)master_role_tell(edge, &(struct role_message){ .word = WORD_LISTENER, .text = str_of(l->name),
+									     .fds = { l->fd }, .nfds = 1 });
+	}
+}

@@ -1,0 +1,18 @@
+/*
+ * privilege - root for as long as ports are bound, and not a call longer.
+ *
+ * What        started by root, the master becomes the user of the settings (or the owner of the spool directory, or nobody), keeping
+ *             the right to bind low ports and nothing else; its roles inherit no right at all.
+ * Invariants  after privilege_drop the process cannot become root again.
+ */
+#ifndef PRIVILEGE_H
+#define PRIVILEGE_H
+
+#include "fault.h"
+#include "settings.h"
+
+/* privilege_prepare - as root: make the spool, control and similar directories and give them to the user */
+int privilege_prepare(const struct settings *s, struct fault *why);
+int privilege_drop(const struct settings *s, struct fault *why);
+
+#endif

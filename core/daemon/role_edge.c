@@ -1,0 +1,173 @@
+#include "role.h"
+
+#include <unistd.h>
+
+#include "net_listen.h"
+#include "role_policy.h"
+#include "session.h"
+
+struct edge {
+	struct role *role;
+	struct role_policy policy;
+	struct session_server *server;
+	struct ipc_channel *spool;
+	struct edge_listener {
+		char name[128];
+		struct net_listen *listen;
+	} listeners[SETTINGS_LISTENERS];
+	unsigned nlisteners;
+	struct net_timer drained;
+};
+
+static struct edge edge;
+
+static struct session_options options_of(const struct role *r)
+{
+	const struct settings *s = &r->state.settings;
+	static struct str routes[SETTINGS_ROUTES + SETTINGS_DOMAINS];
+	struct session_options o = {
+		.hostname = s->hostname, .edge = (uint16_t)r->index,
+		.domains = s->domains, .ndomains = s->ndomains,
+		.relay_domains = s->relay_domains, .nrelay_domains = s->nrelay_domains,
+		.routing_characters = s->routing_characters,
+		.connections = s->limits.connections, .recipients = s->limits.recipients, .errors = s->limits.errors,
+		.commands = s->limits.commands, .messages = s->limits.messages, .hops = s->limits.hops,
+		.command_line = s->limits.command_line, .data_line = s->limits.data_line,
+		.message = s->limits.message, .memory = s->limits.memory,
+		.command_us = s->timeouts.command, .data_us = s->timeouts.data,
+		.session_us = s->timeouts.session, .commit_us = s->timeouts.commit,
+	};
+
+	for (unsigned i = 0; i < s->nrelay_domains; i++)
+		o.relay_all |= str_eq(s->relay_domains[i], STR("*"));
+	for (unsigned i = 0; i < s->nroute; i++) {
+		o.has_default_route |= str_eq(s->route[i].key, STR("*"));
+		routes[o.nroute_domains++] = s->route[i].key;
+	}
+	o.has_default_route |= o.relay_all && s->relay_to.n;
+	for (unsigned i = 0; s->relay_to.n && i < s->nrelay_domains; i++)
+		routes[o.nroute_domains++] = s->relay_domains[i];
+	o.route_domains = routes;
+	return o;
+}
+
+static int start(struct role *r, struct fault *why)
+{
+	struct session_options o = options_of(r);
+
+	edge.role = r;
+	if (role_enter_sandbox(r, why) < 0 || role_policy_start(&edge.policy, r, why) < 0)
+		return -1;
+	edge.server = session_server_new(r->loop, &edge.policy.set, &o);
+	if (edge.spool)
+		session_server_channel(edge.server, edge.spool);
+	return 0;
+}
+
+static void channel(struct role *r, struct role_peer peer, struct ipc_channel *c)
+{
+	struct ipc_channel *old = edge.spool;
+
+	(void)r;
+	(void)peer;
+	edge.spool = c;
+	if (edge.server)
+		session_server_channel(edge.server, c);
+	ipc_channel_close(&old);
+}
+
+static void frame(struct role *r, struct role_peer peer, const struct ipc_frame *f)
+{
+	(void)r;
+	if (peer.kind == ROLE_SPOOL && edge.server)
+		session_server_frame(edge.server, f);
+}
+
+static void writable(struct role *r, struct role_peer peer)
+{
+	(void)r;
+	if (peer.kind == ROLE_SPOOL && edge.server)
+		session_server_writable(edge.server);
+}
+
+static void accepted(void *owner, int fd)
+{
+	struct edge_listener *l = owner;
+
+	session_server_accept(edge.server, fd, str_of(l->name));
+}
+
+static void listener(struct role *r, struct str name, int fd)
+{
+	struct edge_listener *l;
+
+	if (edge.nlisteners == SETTINGS_LISTENERS || r->is_draining) {
+		close(fd);
+		return;
+	}
+	l = &edge.listeners[edge.nlisteners++];
+	str_copy(l->name, sizeof l->name, name);
+	l->listen = net_listen_new(r->loop, fd, accepted, l);
+}
+
+/* listener_gone - the slot stays where it is: `accepted` was given its address */
+static void listener_gone(struct role *r, struct str name)
+{
+	(void)r;
+	for (unsigned i = 0; i < edge.nlisteners; i++)
+		if (str_eq(name, str_of(edge.listeners[i].name)))
+			net_listen_close(&edge.listeners[i].listen);
+	while (edge.nlisteners && !edge.listeners[edge.nlisteners - 1].listen)
+		edge.nlisteners--;
+}
+
+static int prepare(struct role *r, struct role_state *next, struct buf *errors)
+{
+	return role_policy_prepare(&edge.policy, r, next, errors);
+}
+
+static void commit(struct role *r)
+{
+	struct session_options o = options_of(r);
+
+	session_server_options(edge.server, &o);
+	role_policy_commit(&edge.policy);
+}
+
+static void abandon(struct role *r)
+{
+	(void)r;
+	role_policy_abort(&edge.policy);
+}
+
+static void look_again(struct net_timer *t)
+{
+	if (session_server_count(edge.server) == 0)
+		role_idle(edge.role);
+	else
+		net_timer_start(t, 20 * 1000);
+}
+
+static void drain(struct role *r)
+{
+	for (unsigned i = 0; i < edge.nlisteners; i++)
+		net_listen_close(&edge.listeners[i].listen);
+	edge.nlisteners = 0;
+	if (!edge.server)
+		return;
+	session_server_drain(edge.server);
+	net_timer_init(&edge.drained, r->loop, look_again);
+	look_again(&edge.drained);
+}
+
+static void stop(struct role *r)
+{
+	(void)r;
+	if (edge.server)
+		session_server_free(&edge.server);
+}
+
+const struct role_ops role_edge_ops = {
+	.start = start, .channel = channel, .frame = frame, .writable = writable, .prepare = prepare, .commit = commit,
+	.abort = abandon, .listener = listener, .listener_gone = listener_gone, .drain = drain, .stop = stop,
+};
