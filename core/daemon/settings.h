@@ -12,8 +12,10 @@
 #define SETTINGS_H
 
 #include "arena.h"
+#include "buf.h"
 #include "fault.h"
 
+#define SETTINGS_CANONICAL (4 * 1024 * 1024)    /* bytes of the canonical text */
 #define SETTINGS_LISTENERS 32
 #define SETTINGS_DOMAINS 4096
 #define SETTINGS_MAPS 64
@@ -91,9 +93,11 @@ struct settings {
 	uint64_t watchdog;              /* a role whose loop stalls longer is aborted and replaced, 30 s */
 };
 
+/* settings_write - the canonical text; false when out is full */
+bool settings_write(const struct settings *s, struct buf *out);
 int settings_read(struct settings *s, struct str canonical, struct arena *arena, struct fault *why);
 
-/* settings_restart - the first setting that differs and needs a restart; empty: a reload will do */
+/* settings_restart - the path of the first setting that differs and needs a restart; empty: a reload will do */
 struct str settings_restart(struct str old_canonical, struct str new_canonical);
 
 #endif
