@@ -1,0 +1,534 @@
+#include "spool_replay.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALLEST_CAP = 256, STATE_RECORD_MAX = 32 * 1024, SUM_CHUNK = 256 * 1024, FIRST_STRIDE = 64 * 1024, STRIDE = 1024 * 1024 };
+#define HOLDERS ((SPOOL_SEGMENTS_MAX + 8) / 8)
+
+void spool_segment_path(char path[24], unsigned number)
+{
+	snprintf(path, 24, "seg/%08u", number);
+}
+
+void spool_slot_path(char path[24], unsigned number)
+{
+	snprintf(path, 24, "big/%02x/%04x", (number - 1) >> 8 & 0xff, number & 0xffff);
+}
+
+/* What records say */
+
+static struct spool_replay_segment *segment_of(struct spool_replay *r, uint32_t number, uint64_t epoch)
+{
+	struct spool_replay_segment *s;
+
+	if (number == 0 || number > r->nsegments)
+		return NULL;
+	s = &r->segments[number];
+	return s->state >= SPOOL_REPLAY_FREE && s->state != SPOOL_REPLAY_BROKEN && s->header.epoch == epoch ? s : NULL;
+}
+
+static void fail(struct spool_replay *r, const char *what)
+{
+	if (!r->failed)
+		fault_set(r->why, "segment %u: %s", r->walking, what);
+	r->failed = -1;
+}
+
+/* message_at - the table's row, made if need be; NULL: an ordinal that cannot be, or no memory */
+static struct spool_replay_message *message_at(struct spool_replay *r, struct spool_replay_segment *s, uint32_t ordinal)
+{
+	if (ordinal >= s->size / SPOOL_RECORD_HEAD)
+		return NULL;
+	if (ordinal >= s->cap) {
+		size_t cap = s->cap ? s->cap : SMALLEST_CAP;
+		void *grown;
+
+		while (cap <= ordinal)
+			cap *= 2;
+		grown = realloc(s->messages, cap * sizeof *s->messages);
+		if (!grown) {
+			fail(r, "no memory for its messages");
+			return NULL;
+		}
+		s->messages = grown;
+		memset(s->messages + s->cap, 0, (cap - s->cap) * sizeof *s->messages);
+		s->cap = (uint32_t)cap;
+	}
+	if (ordinal >= s->count)
+		s->count = ordinal + 1;
+	return &s->messages[ordinal];
+}
+
+static void hold(struct spool_replay *r, struct spool_replay_segment *s)
+{
+	if (!s->holders)
+		s->holders = calloc(1, HOLDERS);
+	if (!s->holders) {
+		fail(r, "no memory for its notes");
+		return;
+	}
+	s->holders[r->walking / 8] |= (uint8_t)(1u << (r->walking % 8));
+}
+
+static void see_accept(struct spool_replay *r, const struct spool_record *record, uint64_t offset)
+{
+	struct spool_replay_message *m = message_at(r, &r->segments[r->walking], record->ordinal);
+
+	if (!m || record->lsn < m->lsn)
+		return;
+	m->lsn = record->lsn;
+	m->accept = (struct spool_span){ (uint32_t)offset, (uint32_t)spool_record_size(record->length) };
+}
+
+static void see_state(struct spool_replay *r, const struct spool_record *record, uint64_t offset)
+{
+	struct spool_replay_segment *s;
+	struct spool_replay_message *m;
+	struct spool_place place;
+	struct spool_state state;
+	uint16_t recipients;
+
+	if (!spool_state_get(record->payload, &place, &recipients, &state))
+		return;
+	s = segment_of(r, place.segment, place.epoch);
+	m = s ? message_at(r, s, place.ordinal) : NULL;
+	if (!m || record->lsn < m->state_lsn)
+		return;
+	m->state_lsn = record->lsn;
+	m->state_segment = (uint16_t)r->walking;
+	m->state = (struct spool_span){ (uint32_t)offset, (uint32_t)spool_record_size(record->length) };
+}
+
+static void kill(struct spool_replay *r, struct spool_replay_segment *s, uint32_t ordinal)
+{
+	struct spool_replay_message *m = message_at(r, s, ordinal);
+
+	if (m)
+		m->is_dead = true;
+}
+
+static void see_done(struct spool_replay *r, const struct spool_record *record)
+{
+	struct spool_replay_segment *s;
+	struct spool_bits bits;
+
+	if (!spool_done_get(record->payload, &bits))
+		return;
+	s = segment_of(r, bits.place.segment, bits.place.epoch);
+	if (!s)
+		return;
+	hold(r, s);
+	for (uint32_t i = 0; i < bits.count; i++)
+		kill(r, s, spool_done_at(&bits, i));
+}
+
+static void see_end(struct spool_replay *r, const struct spool_end *end)
+{
+	struct spool_replay_segment *s = segment_of(r, end->segment, end->epoch);
+
+	if (!s || end->end < SPOOL_BLOCK || end->end % SPOOL_BLOCK != 0)
+		return;
+	s->end = *end;
+	hold(r, s);
+}
+
+static void see_dead(struct spool_replay *r, const struct spool_record *record)
+{
+	struct spool_replay_segment *s;
+	struct spool_bits bits;
+
+	if (!spool_dead_get(record->payload, &bits))
+		return;
+	s = segment_of(r, bits.place.segment, bits.place.epoch);
+	if (!s)
+		return;
+	hold(r, s);
+	for (uint32_t i = 0; i < bits.count; i++)
+		if (spool_dead_at(&bits, i))
+			kill(r, s, i);
+	if (bits.end)
+		see_end(r, &(struct spool_end){ bits.place.segment, bits.place.epoch, bits.end, bits.lsn, bits.lsn, 0 });
+}
+
+static void see(void *arg, const struct spool_record *record, uint64_t offset)
+{
+	struct spool_replay *r = arg;
+	struct spool_end end;
+
+	if (record->flags & SPOOL_SEALED) {
+		if (!(record->flags & SPOOL_MAY_SKIP))
+			fail(r, "its records are sealed and there is no key");
+		return;
+	}
+	if (r->is_first_look && record->type != SPOOL_CLOSE && record->type != SPOOL_ABORT)
+		return;
+	switch (record->type) {
+	case SPOOL_ACCEPT:
+		see_accept(r, record, offset);
+		break;
+	case SPOOL_STATE:
+		see_state(r, record, offset);
+		break;
+	case SPOOL_DONE:
+		see_done(r, record);
+		break;
+	case SPOOL_DEAD:
+		see_dead(r, record);
+		break;
+	case SPOOL_CLOSE:
+	case SPOOL_ABORT:
+		if (spool_end_get(record->payload, &end))
+			see_end(r, &end);
+		break;
+	default: /* a number from the disk, not one of our enum */
+		if (!(record->flags & SPOOL_MAY_SKIP))
+			fail(r, "it has records of a newer release");
+	}
+}
+
+static void see_damage(void *arg, const struct spool_damage *d)
+{
+	struct spool_replay *r = arg;
+
+	r->damages++;
+	r->segments[r->walking].is_damaged = true;
+	if (r->damage)
+		r->damage(r->arg, d);
+}
+
+static void damaged(struct spool_replay *r, struct spool_span span, const char *what)
+{
+	see_damage(r, &(struct spool_damage){ r->walking, span.offset, span.size, what, NULL });
+}
+
+/* Opening */
+
+static void see_name(void *arg, const char *name)
+{
+	struct spool_replay *r = arg;
+	uint64_t number;
+
+	if (strlen(name) != 8 || !str_u64(str_of(name), SPOOL_SEGMENTS_MAX, &number) || number == 0)
+		return;
+	r->segments[number].state = SPOOL_REPLAY_RAW;
+	if (number > r->nsegments)
+		r->nsegments = (unsigned)number;
+}
+
+/* is_blank - nothing but zeros: no batch was ever written there */
+static bool is_blank(struct spool_replay *r, struct spool_replay_segment *s)
+{
+	for (uint64_t at = 0; at < s->size; at += SPOOL_BLOCK) {
+		size_t n = s->size - at < SPOOL_BLOCK ? (size_t)(s->size - at) : SPOOL_BLOCK;
+
+		if (spool_file_read_all(r->file, s->fd, r->window, n, at) < 0 || !sodium_is_zero((unsigned char *)r->window, n))
+			return false;
+	}
+	return true;
+}
+
+static void open_segment(struct spool_replay *r, unsigned number)
+{
+	struct spool_replay_segment *s = &r->segments[number];
+	char path[24];
+	int64_t size;
+
+	spool_segment_path(path, number);
+	r->walking = number;
+	s->fd = r->file->open(r->file, path, SPOOL_FILE_WRITE);
+	if (s->fd < 0 && (errno == EACCES || errno == EROFS))
+		s->fd = r->file->open(r->file, path, SPOOL_FILE_READ); /* a tool on a copy that it may only read */
+	size = s->fd < 0 ? -1 : r->file->size(r->file, s->fd);
+	s->state = SPOOL_REPLAY_BROKEN;
+	if (size < 0) {
+		damaged(r, (struct spool_span){ 0, 0 }, "the file cannot be opened");
+		return;
+	}
+	s->size = (uint64_t)size;
+	s->copy = -1;
+	if (s->size >= SPOOL_BLOCK && spool_file_read_all(r->file, s->fd, r->window, SPOOL_BLOCK, 0) == 0)
+		s->copy = spool_header_pick(r->window, &s->header);
+	if (s->copy >= 0 && s->header.number == number) {
+		s->state = SPOOL_REPLAY_FREE;
+		if (s->header.epoch > r->epoch)
+			r->epoch = s->header.epoch;
+	} else if (is_blank(r, s)) {
+		s->state = SPOOL_REPLAY_RAW;
+	} else {
+		damaged(r, (struct spool_span){ 0, (uint32_t)s->size }, "it has no header; nothing in it can be used");
+	}
+}
+
+static void set_walk(struct spool_replay *r, unsigned number)
+{
+	struct spool_replay_segment *s = &r->segments[number];
+
+	r->walking = number;
+	r->walk.fd = s->fd;
+	r->walk.header = s->header;
+	r->walk.size = s->size;
+	r->walk.end = spool_replay_is_closed(s) ? s->end.end : 0;
+}
+
+struct spool_replay *spool_replay_new(struct spool_file *file, struct fault *why)
+{
+	struct spool_replay *r = calloc(1, sizeof *r);
+
+	if (r) {
+		r->file = file;
+		r->segments = calloc(SPOOL_SEGMENTS_MAX + 1, sizeof *r->segments);
+		r->window = malloc(SPOOL_WINDOW + STATE_RECORD_MAX);
+	}
+	if (!r || !r->segments || !r->window) {
+		spool_replay_free(&r);
+		fault_set(why, "no memory to read the spool");
+		return NULL;
+	}
+	return r;
+}
+
+void spool_replay_free(struct spool_replay **r)
+{
+	if (!*r)
+		return;
+	for (unsigned i = 1; (*r)->segments && i <= (*r)->nsegments; i++) {
+		struct spool_replay_segment *s = &(*r)->segments[i];
+
+		if (s->state != SPOOL_REPLAY_NONE && s->fd >= 0)
+			(*r)->file->close((*r)->file, s->fd);
+		free(s->messages);
+		free(s->holders);
+	}
+	free((*r)->segments);
+	free((*r)->window);
+	free(*r);
+	*r = NULL;
+}
+
+int spool_replay_open(struct spool_replay *r, struct fault *why)
+{
+	r->why = why;
+	r->walk = (struct spool_walk){
+		.file = r->file, .window = r->window, .record = see, .damage = see_damage, .arg = r
+	};
+	if (r->file->list(r->file, "seg", see_name, r) < 0)
+		return fault_sys(why, "reading the list of segments");
+	for (unsigned i = 1; i <= r->nsegments; i++)
+		if (r->segments[i].state == SPOOL_REPLAY_RAW)
+			open_segment(r, i);
+	r->is_first_look = true;
+	r->walk.stride = FIRST_STRIDE;
+	for (unsigned i = 1; i <= r->nsegments; i++) {
+		if (r->segments[i].state != SPOOL_REPLAY_FREE)
+			continue;
+		set_walk(r, i);
+		if (spool_walk_first(&r->walk))
+			r->segments[i].lsn_first = r->walk.lsn_first;
+	}
+	r->is_first_look = false;
+	return r->failed;
+}
+
+bool spool_replay_is_closed(const struct spool_replay_segment *s)
+{
+	return s->end.epoch != 0 && s->end.epoch == s->header.epoch;
+}
+
+/* Running */
+
+/* in_order - the numbers of the segments with a header, by their first LSN */
+static unsigned *in_order(struct spool_replay *r, unsigned *count)
+{
+	unsigned *order = calloc(r->nsegments + 1, sizeof *order), n = 0;
+
+	for (unsigned i = 1; order && i <= r->nsegments; i++) {
+		unsigned at = n;
+
+		if (r->segments[i].state != SPOOL_REPLAY_FREE && r->segments[i].state != SPOOL_REPLAY_USED)
+			continue;
+		while (at > 0 && r->segments[order[at - 1]].lsn_first > r->segments[i].lsn_first)
+			at--;
+		memmove(&order[at + 1], &order[at], (n - at) * sizeof *order);
+		order[at] = i;
+		n++;
+	}
+	*count = n;
+	return order;
+}
+
+static void run_segment(struct spool_replay *r, unsigned number)
+{
+	struct spool_replay_segment *s = &r->segments[number];
+
+	set_walk(r, number);
+	spool_walk(&r->walk);
+	s->tail = r->walk.tail;
+	s->lsn_first = r->walk.lsn_first;
+	s->lsn_next = r->walk.lsn_next;
+	if (r->walk.lsn_next > r->lsn)
+		r->lsn = r->walk.lsn_next;
+	if (r->walk.durable_upto > r->walk.durable)
+		r->walk.durable = r->walk.durable_upto;
+	if (spool_replay_is_closed(s) && s->end.upto > r->lsn)
+		r->lsn = s->end.upto;
+	if (r->walk.batches > 0 || s->is_damaged || spool_replay_is_closed(s))
+		s->state = SPOOL_REPLAY_USED;
+}
+
+int spool_replay_run(struct spool_replay *r, struct fault *why)
+{
+	unsigned count, *order = in_order(r, &count);
+
+	if (!order)
+		return fault_set(why, "no memory to read the spool");
+	r->why = why;
+	r->lsn = 1;
+	r->walk.stride = STRIDE;
+	r->walk.durable = 0;
+	for (unsigned i = count; i > 0; i--)
+		run_segment(r, order[i - 1]);
+	free(order);
+	return r->failed;
+}
+
+/* What lives */
+
+static int load(struct spool_replay *r, unsigned segment, struct spool_span span, char *to, struct spool_record *record)
+{
+	struct spool_replay_segment *s = &r->segments[segment];
+	uint32_t seed = spool_seed(s->header.epoch, s->header.salt);
+	struct str in = { to, span.size };
+
+	if (spool_file_read_all(r->file, s->fd, to, span.size, span.offset) < 0)
+		return -1;
+	return spool_record_take(&in, seed, record) == STEP_DONE && spool_record_is_whole(record, seed) ? 0 : -1;
+}
+
+static const char *sum_slot(struct spool_replay *r, int fd, const struct spool_accept *a)
+{
+	unsigned char sum[SPOOL_SUM], *chunk = malloc(SUM_CHUNK);
+	crypto_generichash_state hash;
+	uint64_t at = 0;
+
+	crypto_generichash_init(&hash, NULL, 0, SPOOL_SUM);
+	while (chunk && at < a->slot_length) {
+		size_t n = a->slot_length - at < SUM_CHUNK ? (size_t)(a->slot_length - at) : SUM_CHUNK;
+
+		if (spool_file_read_all(r->file, fd, chunk, n, at) < 0)
+			break;
+		crypto_generichash_update(&hash, chunk, n);
+		at += n;
+	}
+	free(chunk);
+	crypto_generichash_final(&hash, sum, sizeof sum);
+	if (at < a->slot_length)
+		return "its slot cannot be read";
+	return memcmp(sum, a->slot_sum, sizeof sum) == 0 ? NULL : "its slot holds other bytes";
+}
+
+/* slot_trouble - a slot is reused only when that its message is finished is durable. When nothing is damaged its length is
+ * proof enough; else the note may be what was damaged, and another message's body may lie there: then the sum decides. */
+static const char *slot_trouble(struct spool_replay *r, const struct spool_accept *a)
+{
+	const char *trouble = NULL;
+	char path[24];
+	int64_t size;
+	int fd;
+
+	if (a->slot == 0)
+		return NULL;
+	if (a->slot > SPOOL_SLOTS_MAX)
+		return "its slot has an impossible number";
+	spool_slot_path(path, a->slot);
+	fd = r->file->open(r->file, path, SPOOL_FILE_READ);
+	if (fd < 0)
+		return "its slot is missing";
+	size = r->file->size(r->file, fd);
+	if (size < 0 || (uint64_t)size < a->slot_length)
+		trouble = "its slot is too short";
+	else if (r->is_checking || r->damages > 0)
+		trouble = sum_slot(r, fd, a);
+	r->file->close(r->file, fd);
+	return trouble;
+}
+
+/* with_state - put the latest state in place of the one the message came with */
+static void with_state(struct spool_replay *r, const struct spool_replay_message *m, struct spool_accept *a)
+{
+	struct spool_record record;
+	struct spool_place place;
+	struct spool_state state;
+	uint16_t recipients;
+
+	if (m->state_lsn == 0 || m->state.size > STATE_RECORD_MAX)
+		return;
+	if (load(r, m->state_segment, m->state, r->window + SPOOL_WINDOW, &record) == 0 &&
+	    spool_state_get(record.payload, &place, &recipients, &state) && recipients == a->recipients)
+		a->state = state;
+}
+
+static int give(struct spool_replay *r, unsigned segment, uint32_t ordinal, int (*each)(void *, const struct spool_replay_view *),
+		void *arg)
+{
+	const struct spool_replay_message *m = &r->segments[segment].messages[ordinal];
+	struct spool_replay_view view = { .segment = (uint16_t)segment, .ordinal = ordinal, .message = m };
+	struct spool_record record;
+	struct spool_accept accept;
+
+	r->walking = segment;
+	if (load(r, segment, m->accept, r->window, &record) < 0 || !spool_accept_get(record.payload, &accept)) {
+		damaged(r, m->accept, "a message that cannot be read");
+		return 0;
+	}
+	with_state(r, m, &accept);
+	view.id = record.id;
+	view.variant = record.variant;
+	view.accept = &accept;
+	view.slot_trouble = slot_trouble(r, &accept);
+	return each(arg, &view);
+}
+
+static bool is_living(const struct spool_replay_message *m)
+{
+	return m->lsn != 0 && !m->is_dead;
+}
+
+int spool_replay_each(struct spool_replay *r, int (*each)(void *arg, const struct spool_replay_view *v), void *arg,
+		      struct fault *why)
+{
+	unsigned count, *order = in_order(r, &count);
+	int rc = 0;
+
+	if (!order)
+		return fault_set(why, "no memory to read the spool");
+	r->why = why;
+	for (unsigned i = 0; i < count && rc == 0; i++)
+		for (uint32_t o = 0; o < r->segments[order[i]].count && rc == 0; o++)
+			if (is_living(&r->segments[order[i]].messages[o]))
+				rc = give(r, order[i], o, each, arg);
+	free(order);
+	return rc;
+}
+
+void spool_replay_finished(struct spool_replay *r, bool (*each)(void *arg, const struct id *id), void *arg)
+{
+	unsigned count, *order = in_order(r, &count);
+	struct spool_record record;
+	bool more = order != NULL;
+
+	for (unsigned i = count; more && i > 0; i--) {
+		const struct spool_replay_segment *s = &r->segments[order[i - 1]];
+
+		for (uint32_t o = s->count; more && o > 0; o--) {
+			const struct spool_replay_message *m = &s->messages[o - 1];
+
+			if (m->lsn != 0 && m->is_dead && load(r, order[i - 1], m->accept, r->window, &record) == 0)
+				more = each(arg, &record.id);
+		}
+	}
+	free(order);
+}
