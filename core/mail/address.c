@@ -216,12 +216,15 @@ static bool is_ipv6(struct str s)
 	return has_gap ? groups <= 6 : groups == 8;
 }
 
-/* General-address-literal = Standardized-tag ":" 1*dcontent   Standardized-tag = Ldh-str */
+/*
+ * General-address-literal = Standardized-tag ":" 1*dcontent   Standardized-tag = Ldh-str
+ * No tag but IPv6 is registered. One of hexadecimal digits only is an IPv6 address without its tag: refused.
+ */
 static bool is_general(struct str s)
 {
 	size_t n = span(s, is_ldh);
 
-	return n > 0 && s.p[n - 1] != '-' && s.n > n + 1 && s.p[n] == ':';
+	return n > span(s, is_hex) && s.p[n - 1] != '-' && s.n > n + 1 && s.p[n] == ':';
 }
 
 /* address-literal = "[" ( IPv4-address-literal / IPv6-address-literal / General-address-literal ) "]" */

@@ -22,21 +22,21 @@
 	do {                                                                                       \
 		long long got_ = (long long)(got), want_ = (long long)(want);                      \
 		if (got_ != want_)                                                                 \
-			fail_msg("row %zu: " #got " is %lld, not %lld", (size_t)(row), got_, want_); \
+			fail_msg("row %zu: %s is %lld, not %lld", (size_t)(row), #got, got_, want_); \
 	} while (0)
 
 #define CHECK_STR(row, got, want)                                                                  \
 	do {                                                                                       \
 		struct str got_ = (got), want_ = (want);                                           \
 		if (!str_eq(got_, want_))                                                          \
-			fail_msg("row %zu: " #got " is '%.*s', not '%.*s'", (size_t)(row),         \
+			fail_msg("row %zu: %s is '%.*s', not '%.*s'", (size_t)(row), #got,         \
 			         STR_ARG(got_), STR_ARG(want_));                                   \
 	} while (0)
 
 #define CHECK(row, condition)                                                                      \
 	do {                                                                                       \
 		if (!(condition))                                                                  \
-			fail_msg("row %zu: " #condition " is false", (size_t)(row));               \
+			fail_msg("row %zu: %s is false", (size_t)(row), #condition);               \
 	} while (0)
 
 /* heap_copy - exactly as long as it is, so that a sanitizer sees a read behind its end; the caller frees .p */
