@@ -428,7 +428,8 @@ struct net_conn *net_conn_connect(struct net_loop *loop, const struct net_addres
 
 struct buf *net_conn_in(struct net_conn *c)
 {
-	if (c->in.p != landing && c->in.cap > NET_CONN_KEEP)
+	/* What is taken now may let us read again, or give memory back. */
+	if (buf_room(&c->in) == 0 || (c->in.p != landing && c->in.cap > NET_CONN_KEEP))
 		net_loop_defer(c->loop, &c->turn);
 	return &c->in;
 }
