@@ -31,6 +31,7 @@ enum ipc_submit_type {
 	IPC_SLOT_ACK,           /* <- u64 bytes taken so far; the first one, of 0, says that the slot is there */
 	IPC_SLOT_REFUSED,       /* <- struct ipc_refusal; the slot is gone */
 	IPC_SLOT_ABORT,         /* -> empty; also implied by the channel's end */
+	IPC_ROOM,               /* <- u8: 1 messages are taken, 0 answer 452 at MAIL; sent when it changes and at the channel's begin */
 	IPC_SUBMIT_TYPES
 };
 /* clang-format on */

@@ -6,7 +6,7 @@
  * Invariants  a recipient is in one place: waiting, due, leased, held, or finished. A lost channel returns its leases to due. Nothing
  *             is scheduled before its ACCEPT is durable. An index that cannot grow answers 452.
  * Bounds      200 bytes per message and 16 per further recipient; concurrency per destination; leases per channel.
- * Read next   queue_index.c, queue_sched.c, queue_submit.c, queue_verbs.c.
+ * Read next   queue_index.h, the index; queue_sched.c, queue_lease.c, queue_submit.c, queue_verbs.c.
  */
 #ifndef QUEUE_H
 #define QUEUE_H
@@ -15,7 +15,7 @@
 #include "ipc_lease.h"
 #include "net_loop.h"
 
-struct spool;
+#include "spool.h"
 
 #define QUEUE_EDGES 64
 #define QUEUE_DELIVERS 32
@@ -24,12 +24,17 @@ struct queue_options {
 	uint64_t retry_first_us, retry_longest_us, expire_us;
 	uint32_t concurrency;                   /* per destination */
 	uint32_t total;                         /* leases per deliver process */
+	unsigned delivers;                      /* processes among which keys are shared out */
 	uint64_t route_ttl_us;                  /* 1 h: then route is asked again */
 };
 
 struct queue;
 
-struct queue *queue_new(struct net_loop *loop, struct spool *spool, const struct queue_options *options);
+/* In this order: queue_new, spool_open with queue_owner (which indexes what is recovered), queue_start. */
+struct queue *queue_new(struct net_loop *loop, const struct queue_options *options);
+struct spool_owner queue_owner(struct queue *q);
+void queue_start(struct queue *q, struct spool *spool);         /* borrowed until queue_free; watches its wakeup */
+void queue_flush(struct queue *q);                              /* before the end: progress to disk; blocks for a sync */
 void queue_options_set(struct queue *q, const struct queue_options *options);
 /* Channels by role and index; replaced when a peer was; NULL: it is gone (slots and leases of it are given up). */
 void queue_edge_channel(struct queue *q, unsigned index, struct ipc_channel *c);

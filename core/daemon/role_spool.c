@@ -1,0 +1,140 @@
+#include "role.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "queue.h"
+
+/*
+ * The working directory is the spool: entered while the path can still be walked, so that later neither a path nor a right to walk it
+ * is needed.
+ */
+static struct {
+	struct queue *queue;
+	struct spool *spool;
+	struct spool_file *file;
+	struct ipc_channel *edges[QUEUE_EDGES], *delivers[QUEUE_DELIVERS], *control;
+} store;
+
+static struct queue_options queue_options_of(const struct settings *s)
+{
+	return (struct queue_options){
+		.retry_first_us = s->retry.first, .retry_longest_us = s->retry.longest, .expire_us = s->retry.expire,
+		.concurrency = s->retry.concurrency, .total = s->retry.total, .delivers = s->delivers,
+		.route_ttl_us = 3600 * CLOCK_SECOND,
+	};
+}
+
+static struct spool_options spool_options_of(const struct settings *s)
+{
+	return (struct spool_options){
+		.file = store.file, .owner = queue_owner(store.queue), .segment_size = s->store.segment,
+		.segments = s->store.segments, .slots = s->store.slots, .threads = 3, .gather_us = s->store.gather,
+		.keep_bytes = s->store.reserve,
+	};
+}
+
+/* attach - channels that came before the queue was there */
+static void attach(void)
+{
+	for (unsigned i = 0; i < QUEUE_EDGES; i++)
+		if (store.edges[i])
+			queue_edge_channel(store.queue, i, store.edges[i]);
+	for (unsigned i = 0; i < QUEUE_DELIVERS; i++)
+		if (store.delivers[i])
+			queue_deliver_channel(store.queue, i, store.delivers[i]);
+}
+
+static int start(struct role *r, struct fault *why)
+{
+	const struct settings *s = &r->state.settings;
+	struct queue_options queue = queue_options_of(s);
+	struct spool_options spool;
+	char path[4096];
+
+	str_copy(path, sizeof path, s->spool);
+	if (chdir(path) < 0)
+		return fault_sys(why, "cannot enter the spool directory %s", path);
+	if (role_enter_sandbox(r, why) < 0)
+		return -1;
+	store.file = spool_file_new(".", false, why);
+	if (!store.file)
+		return -1;
+	store.queue = queue_new(r->loop, &queue);
+	spool = spool_options_of(s);
+	store.spool = spool_open(&spool, why);
+	if (!store.spool)
+		return -1;
+	queue_start(store.queue, store.spool);
+	attach();
+	return 0;
+}
+
+static void replace(struct ipc_channel **place, struct ipc_channel *c)
+{
+	struct ipc_channel *old = *place;
+
+	*place = c;
+	ipc_channel_close(&old);
+}
+
+static void channel(struct role *r, struct role_peer peer, struct ipc_channel *c)
+{
+	(void)r;
+	if (peer.kind == ROLE_EDGE && peer.index < QUEUE_EDGES) {
+		if (store.queue)
+			queue_edge_channel(store.queue, peer.index, c);
+		replace(&store.edges[peer.index], c);
+	} else if (peer.kind == ROLE_DELIVER && peer.index < QUEUE_DELIVERS) {
+		if (store.queue)
+			queue_deliver_channel(store.queue, peer.index, c);
+		replace(&store.delivers[peer.index], c);
+	} else if (peer.kind == ROLE_CONTROL) {
+		replace(&store.control, c);
+	} else {
+		ipc_channel_close(&c);
+	}
+}
+
+static void frame(struct role *r, struct role_peer peer, const struct ipc_frame *f)
+{
+	(void)r;
+	if (!store.queue)
+		return;
+	if (peer.kind == ROLE_EDGE)
+		queue_edge_frame(store.queue, peer.index, f);
+	else if (peer.kind == ROLE_DELIVER)
+		queue_deliver_frame(store.queue, peer.index, f);
+	else if (peer.kind == ROLE_CONTROL && f->type == IPC_QUERY)
+		queue_query(store.queue, store.control, f);
+}
+
+static void writable(struct role *r, struct role_peer peer)
+{
+	(void)r;
+	if (store.queue && peer.kind == ROLE_EDGE)
+		queue_edge_writable(store.queue, peer.index);
+	else if (store.queue && peer.kind == ROLE_DELIVER)
+		queue_deliver_writable(store.queue, peer.index);
+}
+
+static void commit(struct role *r)
+{
+	struct queue_options o = queue_options_of(&r->state.settings);
+
+	queue_options_set(store.queue, &o);
+}
+
+static void stop(struct role *r)
+{
+	(void)r;
+	if (!store.spool)
+		return;
+	queue_flush(store.queue);
+	spool_close(&store.spool);
+}
+
+const struct role_ops role_spool_ops = {
+	.start = start, .channel = channel, .frame = frame, .writable = writable, .commit = commit, .stop = stop,
+};

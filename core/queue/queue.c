@@ -1,0 +1,328 @@
+#include "queue_core.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "counter.h"
+#include "log.h"
+
+#define OUT_MAX IPC_FRAME_MAX
+
+void queue_soon(struct queue *q)
+{
+	net_loop_defer(q->loop, &q->turn);
+}
+
+uint32_t queue_now(const struct queue *q)
+{
+	return (uint32_t)((q->base_wall + (net_loop_now(q->loop) - q->base_mono)) / CLOCK_SECOND);
+}
+
+/* ---- messages that come and go ------------------------------------------------------------------------------ */
+
+static void finish(struct queue *q, struct queue_message *m)
+{
+	uint64_t age = (uint64_t)(queue_now(q) > m->created ? queue_now(q) - m->created : 0) * CLOCK_SECOND;
+
+	histogram_add(HISTOGRAM_QUEUE_TIME, age);
+	if (!m->is_forgotten)
+		spool_done(q->spool, &m->handle, &m->id);
+	queue_message_remove(&q->index, m);
+}
+
+void queue_pin(struct queue_message *m)
+{
+	m->pins++;
+}
+
+void queue_unpin(struct queue *q, struct queue_message *m)
+{
+	if (--m->pins == 0 && m->is_over)
+		finish(q, m);
+}
+
+void queue_progress(struct queue *q, struct queue_message *m)
+{
+	queue_soon(q);
+	if (m->left > 0)
+		spool_touch(q->spool, &m->handle);
+	else if (m->pins > 0)
+		m->is_over = true;
+	else
+		finish(q, m);
+}
+
+/* ---- what the spool asks ------------------------------------------------------------------------------------ */
+
+static struct spool_handle *recovered(void *arg, const struct spool_found *found)
+{
+	struct queue *q = arg;
+	struct queue_message *m;
+	struct str text = found->accept->envelope, line;
+	uint64_t created = 0;
+
+	while (str_take(&text, '\n', &line))
+		if (str_has_prefix(line, STR("created: ")))
+			(void)str_u64(str_drop(line, 9), UINT64_MAX, &created);
+	m = queue_message_new(&found->id, found->variant, found->accept->recipients, created);
+	if (!m)
+		return NULL;
+	if (!queue_state_read(q, m, &found->accept->state))
+		log_fault(LOG_LEVEL_WARN, "queue.state_unreadable", "the message is routed anew", NULL);
+	queue_message_add(&q->index, m);
+	for (struct queue_job *j = &m->job; j; j = j->next)
+		if (j->place != PLACE_HELD && j->due)
+			queue_job_place(&q->index, j, PLACE_WAITING);
+		else if (j->place != PLACE_HELD || j == &m->job)
+			queue_job_place(&q->index, j, j->destination ? PLACE_READY : PLACE_UNROUTED);
+	if (queue_job_count(&m->job) == 0)              /* all its recipients went to other jobs */
+		queue_job_place(&q->index, &m->job, PLACE_LEASED);
+	return &m->handle;
+}
+
+static uint16_t state(void *arg, struct spool_handle *h, struct spool_state *out)
+{
+	return queue_state_write(arg, container_of(h, struct queue_message, handle), out);
+}
+
+static bool is_live(void *arg, const struct id *id)
+{
+	struct queue *q = arg;
+
+	return queue_message_is_known(&q->index, id);
+}
+
+static void room(void *arg)
+{
+	queue_submit_retry(arg);
+}
+
+static void damaged(void *arg, const struct spool_damage *damage, const char *copy)
+{
+	struct json *j = log_open(LOG_LEVEL_ERROR, "spool.damaged");
+	char text[ID_TEXT + 1];
+
+	(void)arg;
+	counter_add(COUNTER_SPOOL_CORRUPT, 1);
+	json_int(j, "segment", damage->segment);
+	json_int(j, "offset", (int64_t)damage->offset);
+	json_int(j, "length", (int64_t)damage->length);
+	json_str(j, "what", str_of(damage->what));
+	if (damage->id)
+		json_str(j, "id", str_of(id_text(damage->id, text)));
+	if (copy)
+		json_str(j, "copy", str_of(copy));
+	log_close();
+}
+
+static void failed(void *arg, const char *what, const struct fault *why)
+{
+	(void)arg;
+	counter_add(COUNTER_SPOOL_FAULTS, 1);
+	log_fault(LOG_LEVEL_ERROR, "spool.failed", what, why);
+}
+
+struct spool_owner queue_owner(struct queue *q)
+{
+	return (struct spool_owner){ .arg = q, .recovered = recovered, .state = state, .is_live = is_live,
+				     .room = room, .damaged = damaged, .failed = failed };
+}
+
+/* ---- the turn ----------------------------------------------------------------------------------------------- */
+
+static void set_timer(struct queue *q)
+{
+	uint64_t now = net_loop_now(q->loop), next = queue_sched_next(q), spool = spool_next_timer(q->spool);
+
+	if (spool < next)
+		next = spool;
+	if (next == UINT64_MAX)
+		net_timer_stop(&q->timer);
+	else
+		net_timer_start(&q->timer, next > now ? next - now : 1);
+}
+
+static void publish_stats(const struct queue *q)
+{
+	struct spool_stats s;
+
+	spool_stats(q->spool, &s);
+	gauge_set(GAUGE_SPOOL_SEGMENTS, s.segments);
+	gauge_set(GAUGE_SPOOL_SEGMENTS_FREE, s.segments_free);
+	gauge_set(GAUGE_SPOOL_SLOTS_FREE, s.slots_free);
+}
+
+/* tell_room - whether MAIL should be answered 452, when that changed */
+static void tell_room(struct queue *q)
+{
+	struct spool_refusal why;
+	char accepting = (char)spool_is_accepting(q->spool, 0, &why);
+	struct ipc_frame head = { .type = IPC_ROOM };
+	struct str payload = { &accepting, 1 };
+
+	for (unsigned i = 0; i < QUEUE_EDGES; i++) {
+		struct queue_edge *e = &q->edges[i];
+
+		if (e->channel && e->told != 1 + accepting && ipc_channel_send(e->channel, &head, &payload, 1))
+			e->told = 1 + accepting;
+	}
+}
+
+static void turn(struct net_deferred *d)
+{
+	struct queue *q = container_of(d, struct queue, turn);
+
+	queue_sched_run(q);
+	spool_hint(q->spool, q->submitting);
+	spool_turn(q->spool, net_loop_now(q->loop));
+	queue_sched_run(q);                             /* what became durable or due in that */
+	tell_room(q);
+	publish_stats(q);
+	set_timer(q);
+}
+
+static void woken(struct net_watch *w, int events)
+{
+	(void)events;
+	queue_soon(container_of(w, struct queue, wakeup));
+}
+
+static void timed(struct net_timer *t)
+{
+	queue_soon(container_of(t, struct queue, timer));
+}
+
+/* ---- life --------------------------------------------------------------------------------------------------- */
+
+struct queue *queue_new(struct net_loop *loop, const struct queue_options *options)
+{
+	struct queue *q = calloc(1, sizeof *q);
+
+	if (!q)
+		abort();
+	q->loop = loop;
+	q->o = *options;
+	q->base_wall = net_loop_wall(loop);
+	q->base_mono = net_loop_now(loop);
+	queue_index_init(&q->index);
+	buf_init(&q->out, OUT_MAX);
+	net_timer_init(&q->timer, loop, timed);
+	q->turn.run = turn;
+	for (unsigned i = 0; i < QUEUE_EDGES; i++)
+		list_init(&q->edges[i].streams);
+	for (unsigned i = 0; i < QUEUE_DELIVERS; i++) {
+		q->delivers[i].queue = q;
+		list_init(&q->delivers[i].turns);
+		list_init(&q->delivers[i].free);
+		list_init(&q->delivers[i].unsent);
+	}
+	return q;
+}
+
+static void offer_all(struct queue *q)
+{
+	struct map_node *node = NULL;
+
+	while ((node = map_next(&q->index.destinations, node)))
+		queue_sched_offer(q, container_of(node, struct queue_destination, node));
+}
+
+void queue_start(struct queue *q, struct spool *spool)
+{
+	q->spool = spool;
+	net_watch_init(&q->wakeup, q->loop, spool_wakeup(spool), woken);
+	net_watch_want(&q->wakeup, EV_READ);
+	offer_all(q);
+	queue_soon(q);
+}
+
+void queue_options_set(struct queue *q, const struct queue_options *options)
+{
+	unsigned delivers = q->o.delivers;
+
+	q->o = *options;
+	q->o.delivers = delivers;                       /* keys belong to processes: a restart changes their number */
+	if (q->spool)
+		offer_all(q);
+	queue_soon(q);
+}
+
+void queue_flush(struct queue *q)
+{
+	if (q->spool)
+		spool_settle(q->spool, clock_mono());
+}
+
+void queue_free(struct queue **qp)
+{
+	struct queue *q = *qp;
+
+	if (!q)
+		return;
+	net_watch_want(&q->wakeup, 0);
+	net_timer_stop(&q->timer);
+	net_deferred_cancel(&q->turn);
+	queue_index_fini(&q->index);
+	for (unsigned i = 0; i < QUEUE_DELIVERS; i++)
+		free(q->delivers[i].leases);
+	for (unsigned i = 0; i < QUEUE_EDGES; i++)
+		free(q->edges[i].stalled);
+	buf_fini(&q->out);
+	free(q);
+	*qp = NULL;
+}
+
+/* ---- peers -------------------------------------------------------------------------------------------------- */
+
+void queue_edge_channel(struct queue *q, unsigned index, struct ipc_channel *c)
+{
+	if (index >= QUEUE_EDGES)
+		return;
+	queue_submit_edge_lost(q, index);
+	q->edges[index].channel = c;
+	q->edges[index].told = 0;
+	queue_soon(q);
+}
+
+void queue_edge_frame(struct queue *q, unsigned index, const struct ipc_frame *frame)
+{
+	if (index >= QUEUE_EDGES || !q->edges[index].channel)
+		return;
+	if (frame->type == IPC_SUBMIT)
+		queue_submit(q, index, frame);
+	else
+		queue_stream_frame(q, index, frame);
+	queue_soon(q);
+}
+
+void queue_edge_writable(struct queue *q, unsigned index)
+{
+	(void)index;
+	queue_soon(q);
+}
+
+void queue_deliver_channel(struct queue *q, unsigned index, struct ipc_channel *c)
+{
+	if (index >= QUEUE_DELIVERS)
+		return;
+	queue_lease_lost(q, index);
+	q->delivers[index].channel = c;
+	queue_soon(q);
+}
+
+void queue_deliver_frame(struct queue *q, unsigned index, const struct ipc_frame *frame)
+{
+	if (index >= QUEUE_DELIVERS || !q->delivers[index].channel)
+		return;
+	if (frame->type == IPC_READ)
+		queue_read(q, index, frame);
+	else if (frame->type == IPC_RESULT || frame->type == IPC_ROUTED)
+		queue_result(q, index, frame, frame->type == IPC_ROUTED);
+	queue_soon(q);
+}
+
+void queue_deliver_writable(struct queue *q, unsigned index)
+{
+	if (index < QUEUE_DELIVERS)
+		queue_lease_flush(q, index);
+}

@@ -1,0 +1,359 @@
+#include "queue_index.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const queue_place_name[PLACES] = {
+	[PLACE_UNROUTED] = "unrouted", [PLACE_ROUTING] = "routing", [PLACE_READY] = "ready",
+	[PLACE_LEASED] = "leased",     [PLACE_WAITING] = "waiting", [PLACE_HELD] = "held",
+};
+
+void queue_index_init(struct queue_index *x)
+{
+	*x = (struct queue_index){ 0 };
+	map_init(&x->messages);
+	map_init(&x->destinations);
+	list_init(&x->unrouted);
+}
+
+/* ---- messages ----------------------------------------------------------------------------------------------- */
+
+static uint64_t hash_id(const struct id *id)
+{
+	return map_hash((struct str){ (const char *)id->b, sizeof id->b });
+}
+
+struct queue_message *queue_message_new(const struct id *id, uint16_t variant, uint16_t nrcpts, uint64_t created_us)
+{
+	struct queue_message *m = calloc(1, sizeof *m);
+
+	if (!m)
+		return NULL;
+	m->rcpts = nrcpts == 1 ? &m->one : calloc(nrcpts, sizeof *m->rcpts);
+	if (!m->rcpts) {
+		free(m);
+		return NULL;
+	}
+	m->id = *id;
+	m->variant = variant;
+	m->nrcpts = m->left = nrcpts;
+	m->created = (uint32_t)(created_us / 1000000);
+	m->job = (struct queue_job){ .message = m, .place = PLACE_HELD };
+	list_init(&m->job.node);
+	for (unsigned i = 0; i < nrcpts; i++)
+		m->rcpts[i].job = &m->job;
+	return m;
+}
+
+void queue_message_free(struct queue_message **mp)
+{
+	struct queue_message *m = *mp;
+	struct queue_job *j, *next;
+
+	if (!m)
+		return;
+	for (j = m->job.next; j; j = next) {
+		next = j->next;
+		free(j);
+	}
+	if (m->rcpts != &m->one)
+		free(m->rcpts);
+	free(m->extra);
+	free(m);
+	*mp = NULL;
+}
+
+void queue_message_add(struct queue_index *x, struct queue_message *m)
+{
+	map_put(&x->messages, &m->node, hash_id(&m->id));
+	gauge_move(GAUGE_QUEUE_MESSAGES, 1);
+	gauge_move(GAUGE_QUEUE_RECIPIENTS, m->left);
+}
+
+struct key {
+	const struct id *id;
+	int variant;                    /* -1: any */
+};
+
+static bool is_message(const struct map_node *node, const void *key)
+{
+	const struct queue_message *m = container_of(node, struct queue_message, node);
+	const struct key *k = key;
+
+	return id_is_eq(&m->id, k->id) && (k->variant < 0 || m->variant == k->variant);
+}
+
+struct queue_message *queue_message_find(struct queue_index *x, const struct id *id, uint16_t variant)
+{
+	struct key k = { id, variant };
+	struct map_node *node = map_get(&x->messages, hash_id(id), is_message, &k);
+
+	return node ? container_of(node, struct queue_message, node) : NULL;
+}
+
+bool queue_message_is_known(struct queue_index *x, const struct id *id)
+{
+	struct key k = { id, -1 };
+
+	return map_get(&x->messages, hash_id(id), is_message, &k) != NULL;
+}
+
+void queue_message_remove(struct queue_index *x, struct queue_message *m)
+{
+	for (struct queue_job *j = &m->job; j; j = j->next) {
+		queue_job_place(x, j, PLACE_LEASED);    /* out of lists and heap; nothing holds it */
+		queue_job_route(x, j, NULL);
+	}
+	map_remove(&x->messages, &m->node);
+	gauge_move(GAUGE_QUEUE_MESSAGES, -1);
+	gauge_move(GAUGE_QUEUE_RECIPIENTS, -(int64_t)m->left);
+	queue_message_free(&m);
+}
+
+void queue_message_remember(struct queue_message *m, struct str last, struct str vars)
+{
+	struct queue_extra *old = m->extra, *e;
+	struct str keep_vars = vars.n || !old ? vars : (struct str){ old->vars, old->nvars };
+
+	if (!last.n && !vars.n)
+		return;
+	e = calloc(1, sizeof *e + keep_vars.n);
+	if (!e)                                         /* a text for people; the mail goes on */
+		return;
+	if (last.n)
+		str_copy(e->last, sizeof e->last, last);
+	else if (old)
+		memcpy(e->last, old->last, sizeof e->last);
+	e->nvars = keep_vars.n;
+	if (keep_vars.n)
+		memcpy(e->vars, keep_vars.p, keep_vars.n);
+	m->extra = e;
+	free(old);
+}
+
+/* ---- the heap of waiting jobs ------------------------------------------------------------------------------- */
+
+static void heap_set(struct queue_heap *h, uint32_t at, struct queue_job *j)
+{
+	h->jobs[at] = j;
+	j->heap = at;
+}
+
+static void heap_up(struct queue_heap *h, uint32_t at)
+{
+	struct queue_job *j = h->jobs[at];
+
+	for (; at > 1 && h->jobs[at / 2]->due > j->due; at /= 2)
+		heap_set(h, at, h->jobs[at / 2]);
+	heap_set(h, at, j);
+}
+
+static void heap_down(struct queue_heap *h, uint32_t at)
+{
+	struct queue_job *j = h->jobs[at];
+	uint32_t child;
+
+	for (; (child = 2 * at) <= h->count; at = child) {
+		if (child < h->count && h->jobs[child + 1]->due < h->jobs[child]->due)
+			child++;
+		if (h->jobs[child]->due >= j->due)
+			break;
+		heap_set(h, at, h->jobs[child]);
+	}
+	heap_set(h, at, j);
+}
+
+static bool heap_grow(struct queue_heap *h)
+{
+	uint32_t cap = h->cap ? 2 * h->cap : 1024;
+	struct queue_job **jobs;
+
+	if (h->count + 1 < h->cap)
+		return true;
+	jobs = realloc(h->jobs, cap * sizeof(*jobs));
+	if (!jobs)
+		return false;
+	h->jobs = jobs;
+	h->cap = cap;
+	return true;
+}
+
+static bool heap_add(struct queue_heap *h, struct queue_job *j)
+{
+	if (!heap_grow(h))
+		return false;
+	heap_set(h, ++h->count, j);
+	heap_up(h, h->count);
+	return true;
+}
+
+static void heap_remove(struct queue_heap *h, struct queue_job *j)
+{
+	uint32_t at = j->heap;
+	struct queue_job *last = h->jobs[h->count--];
+
+	if (last == j)
+		return;
+	heap_set(h, at, last);
+	heap_up(h, at);
+	heap_down(h, last->heap);
+}
+
+struct queue_job *queue_heap_first(const struct queue_index *x)
+{
+	return x->waiting.count ? x->waiting.jobs[1] : NULL;
+}
+
+/* ---- jobs --------------------------------------------------------------------------------------------------- */
+
+static void leave_place(struct queue_index *x, struct queue_job *j)
+{
+	if (j->place == PLACE_WAITING)
+		heap_remove(&x->waiting, j);
+	else
+		list_remove(&j->node);
+	if (j->place == PLACE_HELD && x->held)
+		x->held--;
+}
+
+void queue_job_place(struct queue_index *x, struct queue_job *j, enum queue_place place)
+{
+	leave_place(x, j);
+	if (place == PLACE_WAITING && !heap_add(&x->waiting, j))
+		place = PLACE_UNROUTED;                 /* no memory to wait in order: be due now */
+	j->place = (uint8_t)place;
+	switch (place) {
+	case PLACE_UNROUTED:
+		list_append(&x->unrouted, &j->node);
+		break;
+	case PLACE_READY:
+		assert(j->destination);
+		list_append(&j->destination->ready, &j->node);
+		break;
+	case PLACE_HELD:
+		x->held++;
+		break;
+	case PLACE_WAITING:
+	case PLACE_ROUTING:
+	case PLACE_LEASED:
+	case PLACES:
+		break;
+	}
+	gauge_set(GAUGE_QUEUE_HELD, x->held);
+}
+
+struct queue_job *queue_job_split(struct queue_message *m)
+{
+	struct queue_job *j = calloc(1, sizeof *j);
+
+	if (!j)
+		return NULL;
+	j->message = m;
+	j->place = PLACE_LEASED;
+	list_init(&j->node);
+	j->next = m->job.next;
+	m->job.next = j;
+	return j;
+}
+
+unsigned queue_job_count(const struct queue_job *j)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < j->message->nrcpts; i++)
+		n += j->message->rcpts[i].job == j;
+	return n;
+}
+
+void queue_job_drop(struct queue_index *x, struct queue_job *j)
+{
+	struct queue_job **place = &j->message->job.next;
+
+	queue_job_place(x, j, PLACE_LEASED);
+	queue_job_route(x, j, NULL);
+	if (j == &j->message->job)                      /* it is part of the message, empty now */
+		return;
+	while (*place != j)
+		place = &(*place)->next;
+	*place = j->next;
+	free(j);
+}
+
+/* ---- destinations ------------------------------------------------------------------------------------------- */
+
+static bool is_destination(const struct map_node *node, const void *key)
+{
+	const struct queue_destination *d = container_of(node, struct queue_destination, node);
+
+	return str_eq(queue_destination_key(d), *(const struct str *)key);
+}
+
+struct str queue_destination_key(const struct queue_destination *d)
+{
+	return (struct str){ d->text, d->key_length };
+}
+
+struct str queue_destination_hop(const struct queue_destination *d)
+{
+	return (struct str){ d->text + d->key_length, d->hop_length };
+}
+
+struct queue_destination *queue_destination_get(struct queue_index *x, struct str key, struct str next_hop, unsigned delivers)
+{
+	uint64_t hash = map_hash(key);
+	struct map_node *node = map_get(&x->destinations, hash, is_destination, &key);
+	struct queue_destination *d;
+
+	if (node)
+		return container_of(node, struct queue_destination, node);
+	if (key.n > IPC_NEXT_HOP || next_hop.n > IPC_NEXT_HOP)
+		return NULL;
+	d = calloc(1, sizeof *d + key.n + next_hop.n);
+	if (!d)
+		return NULL;
+	memcpy(d->text, key.p, key.n);
+	memcpy(d->text + key.n, next_hop.p, next_hop.n);
+	d->key_length = (uint16_t)key.n;
+	d->hop_length = (uint16_t)next_hop.n;
+	d->deliver = (unsigned)(hash % (delivers ? delivers : 1));
+	list_init(&d->turn);
+	list_init(&d->ready);
+	map_put(&x->destinations, &d->node, hash);
+	gauge_move(GAUGE_QUEUE_DESTINATIONS, 1);
+	return d;
+}
+
+void queue_destination_release(struct queue_index *x, struct queue_destination *d)
+{
+	if (d->jobs || d->active)
+		return;
+	list_remove(&d->turn);
+	map_remove(&x->destinations, &d->node);
+	gauge_move(GAUGE_QUEUE_DESTINATIONS, -1);
+	free(d);
+}
+
+void queue_job_route(struct queue_index *x, struct queue_job *j, struct queue_destination *d)
+{
+	struct queue_destination *old = j->destination;
+
+	if (d)
+		d->jobs++;
+	j->destination = d;
+	if (old) {
+		old->jobs--;
+		queue_destination_release(x, old);
+	}
+}
+
+void queue_index_fini(struct queue_index *x)
+{
+	struct map_node *node;
+
+	while ((node = map_next(&x->messages, NULL)))
+		queue_message_remove(x, container_of(node, struct queue_message, node));
+	map_fini(&x->messages);
+	map_fini(&x->destinations);
+	free(x->waiting.jobs);
+}

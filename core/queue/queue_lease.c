@@ -1,0 +1,298 @@
+#include "queue_core.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "counter.h"
+
+/*
+ *   FREE --begin--> LOADING --the spool gave it--> OUT --RESULT--> FREE        UNSENT: the channel was full
+ *                      |  channel lost: LOST, free when the load ends
+ */
+
+static uint64_t tag_of(const struct queue_lease *l)
+{
+	unsigned slot = (unsigned)(l - l->queue->delivers[l->deliver].leases);
+
+	return (uint64_t)l->serial << 16 | slot;
+}
+
+struct queue_lease *queue_lease_find(struct queue *q, unsigned deliver, uint64_t tag)
+{
+	struct queue_deliver *d = &q->delivers[deliver];
+	unsigned slot = tag & 0xffff;
+
+	if (!d->leases || slot >= QUEUE_LEASES || d->leases[slot].state != LEASE_OUT || d->leases[slot].serial != tag >> 16)
+		return NULL;
+	return &d->leases[slot];
+}
+
+static void make_leases(struct queue *q, unsigned deliver)
+{
+	struct queue_deliver *d = &q->delivers[deliver];
+
+	d->leases = calloc(QUEUE_LEASES, sizeof *d->leases);
+	if (!d->leases)
+		abort();                                /* once, at start, with the rest of what the spool needs */
+	for (unsigned i = QUEUE_LEASES; i-- > 0;) {
+		d->leases[i].queue = q;
+		d->leases[i].deliver = (uint8_t)deliver;
+		list_prepend(&d->free, &d->leases[i].node);
+	}
+}
+
+/* release - the lease's own things; what becomes of its job is the caller's to say, before */
+static void release(struct queue *q, struct queue_lease *l)
+{
+	struct queue_deliver *d = &q->delivers[l->deliver];
+
+	free(l->image);
+	l->image = NULL;
+	d->out--;
+	d->routes -= l->is_route;
+	list_remove(&l->node);
+	l->state = LEASE_FREE;
+	l->serial++;
+	list_prepend(&d->free, &l->node);
+}
+
+void queue_lease_end(struct queue *q, struct queue_lease *l)
+{
+	struct queue_destination *d = l->destination;
+
+	release(q, l);
+	l->job = NULL;
+	l->destination = NULL;
+	if (d) {
+		d->active--;
+		queue_sched_offer(q, d);
+		queue_destination_release(&q->index, d);
+	}
+	queue_soon(q);
+}
+
+/* give_back - due again, as if it had never been lent */
+static void give_back(struct queue *q, struct queue_lease *l)
+{
+	struct queue_job *j = l->job;
+
+	if (!j)
+		return;
+	if (l->is_route || !j->destination)
+		queue_job_place(&q->index, j, PLACE_UNROUTED);
+	else
+		queue_sched_ready(q, j);
+}
+
+/* ---- sending ------------------------------------------------------------------------------------------------ */
+
+static bool is_inline(const struct spool_accept *a)
+{
+	return a->slot == 0 && a->nextents <= 1 && a->body_length <= IPC_BODY_INLINE;
+}
+
+static uint32_t attempts_of(const struct queue_job *j)
+{
+	uint32_t most = 0;
+
+	for (unsigned i = 0; i < j->message->nrcpts; i++)
+		if (j->message->rcpts[i].job == j && j->message->rcpts[i].attempts > most)
+			most = j->message->rcpts[i].attempts;
+	return most;
+}
+
+static bool is_expired(const struct queue *q, const struct queue_job *j)
+{
+	uint32_t now = queue_now(q), age = now > j->message->created ? now - j->message->created : 0;
+
+	return age >= q->o.expire_us / 1000000 && attempts_of(j) > 0;
+}
+
+static void fill(const struct queue *q, const struct queue_lease *l, struct ipc_lease *out)
+{
+	const struct spool_accept *a = &l->load.accept;
+	const struct queue_job *j = l->job;
+	const struct queue_message *m = j->message;
+
+	out->id = m->id;
+	out->variant = m->variant;
+	out->envelope = a->envelope;
+	out->is_expired = !l->is_route && is_expired(q, j);
+	out->body_length = a->body_length;
+	out->header = out->body = out->next_hop = out->key = out->vars = out->last = STR_NONE;
+	if (!l->is_route) {
+		out->header = a->header;
+		out->next_hop = queue_destination_hop(l->destination);
+		out->key = queue_destination_key(l->destination);
+		if (is_inline(a) && a->nextents)
+			out->body = (struct str){ a->extents[0].p, a->extents[0].length };
+	}
+	if (m->extra) {
+		out->vars = (struct str){ m->extra->vars, m->extra->nvars };
+		out->last = str_of(m->extra->last);
+	}
+	out->nrcpts = 0;
+	for (unsigned i = 0; i < m->nrcpts && out->nrcpts < IPC_LEASE_RCPTS; i++)
+		if (m->rcpts[i].job == j) {
+			out->rcpts[out->nrcpts].index = i;
+			out->rcpts[out->nrcpts++].attempts = m->rcpts[i].attempts;
+		}
+}
+
+/* transmit - false: the channel has no room for it now */
+static bool transmit(struct queue *q, struct queue_lease *l)
+{
+	static struct ipc_lease lease;
+	struct queue_deliver *d = &q->delivers[l->deliver];
+	struct ipc_frame head = { .type = l->is_route ? IPC_ROUTE : IPC_DISPATCH, .tag = tag_of(l) };
+	struct str payload;
+
+	fill(q, l, &lease);
+	buf_reset(&q->out);
+	if (!ipc_lease_encode(&q->out, &lease))
+		return false;
+	payload = buf_str(&q->out);
+	return ipc_channel_send(d->channel, &head, &payload, 1);
+}
+
+static void send_or_keep(struct queue *q, struct queue_lease *l)
+{
+	struct queue_deliver *d = &q->delivers[l->deliver];
+
+	if (!list_is_empty(&d->unsent) || !transmit(q, l)) {
+		l->state = LEASE_UNSENT;
+		list_remove(&l->node);
+		list_append(&d->unsent, &l->node);
+		return;
+	}
+	l->state = LEASE_OUT;
+	if (l->is_route || is_inline(&l->load.accept)) {        /* a big one is read piece by piece */
+		free(l->image);
+		l->image = NULL;
+	}
+	counter_add(COUNTER_QUEUE_LEASES, 1);
+}
+
+void queue_lease_flush(struct queue *q, unsigned deliver)
+{
+	struct queue_deliver *d = &q->delivers[deliver];
+
+	while (d->channel && !list_is_empty(&d->unsent)) {
+		struct queue_lease *l = LIST_ITEM(d->unsent.next, struct queue_lease, node);
+
+		list_remove(&l->node);
+		send_or_keep(q, l);
+		if (l->state == LEASE_UNSENT) {
+			list_remove(&l->node);
+			list_prepend(&d->unsent, &l->node);
+			return;
+		}
+	}
+	queue_soon(q);
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------------ */
+
+/* unreadable - its record is damaged: keep it, do not spin on it */
+static void unreadable(struct queue *q, struct queue_lease *l)
+{
+	queue_message_remember(l->job->message, STR("cannot be read back from the spool"), STR_NONE);
+	queue_job_place(&q->index, l->job, PLACE_HELD);
+	queue_lease_end(q, l);
+}
+
+static void loaded(struct spool_load *load, bool is_good)
+{
+	struct queue_lease *l = container_of(load, struct queue_lease, load);
+	struct queue *q = l->queue;
+	struct queue_message *m = l->job->message;
+
+	if (l->state == LEASE_LOST) {
+		give_back(q, l);
+		queue_lease_end(q, l);
+	} else if (!is_good) {
+		unreadable(q, l);
+	} else {
+		send_or_keep(q, l);
+	}
+	queue_unpin(q, m);
+}
+
+static void begin_load(struct queue *q, struct queue_lease *l)
+{
+	const struct spool_handle *h = &l->job->message->handle;
+
+	l->state = LEASE_LOADING;
+	l->image = malloc(spool_load_size(h));
+	l->load = (struct spool_load){ .handle = h, .to = l->image, .done = loaded };
+	queue_pin(l->job->message);
+	if (!l->image) {
+		loaded(&l->load, false);
+		return;
+	}
+	switch (spool_load(q->spool, &l->load)) {
+	case STEP_DONE:
+		loaded(&l->load, true);
+		return;
+	case STEP_ERROR:
+		loaded(&l->load, false);
+		return;
+	case STEP_MORE:
+		return;
+	}
+}
+
+static bool begin(struct queue *q, unsigned deliver, struct queue_job *j, bool is_route)
+{
+	struct queue_deliver *d = &q->delivers[deliver];
+	struct queue_lease *l;
+
+	if (!d->channel || !list_is_empty(&d->unsent) || d->out >= q->o.total + QUEUE_ROUTES)
+		return false;
+	if (is_route ? d->routes >= QUEUE_ROUTES : d->out - d->routes >= q->o.total)
+		return false;
+	if (!d->leases)
+		make_leases(q, deliver);
+	if (list_is_empty(&d->free))
+		return false;
+	l = LIST_ITEM(list_take(&d->free), struct queue_lease, node);
+	l->job = j;
+	l->is_route = is_route;
+	l->destination = is_route ? NULL : j->destination;
+	d->out++;
+	d->routes += is_route;
+	if (l->destination)
+		l->destination->active++;
+	queue_job_place(&q->index, j, is_route ? PLACE_ROUTING : PLACE_LEASED);
+	begin_load(q, l);
+	return true;
+}
+
+bool queue_lease_route(struct queue *q, unsigned deliver, struct queue_job *j)
+{
+	return begin(q, deliver, j, true);
+}
+
+bool queue_lease_dispatch(struct queue *q, unsigned deliver, struct queue_job *j)
+{
+	return begin(q, deliver, j, false);
+}
+
+/* ---- loss --------------------------------------------------------------------------------------------------- */
+
+void queue_lease_lost(struct queue *q, unsigned deliver)
+{
+	struct queue_deliver *d = &q->delivers[deliver];
+
+	for (unsigned i = 0; d->leases && i < QUEUE_LEASES; i++) {
+		struct queue_lease *l = &d->leases[i];
+
+		if (l->state == LEASE_LOADING) {
+			l->state = LEASE_LOST;          /* its buffer is in use until loaded() */
+		} else if (l->state == LEASE_UNSENT || l->state == LEASE_OUT) {
+			give_back(q, l);
+			queue_lease_end(q, l);
+		}
+	}
+}

@@ -1,0 +1,136 @@
+#include "queue_core.h"
+
+#include <stdlib.h>
+
+#include "codec.h"
+
+/* Big bodies on their way from an edge into a slot. The edge sends at most a window beyond the last SLOT_ACK. */
+
+static void send_refusal(struct queue *q, unsigned edge, uint64_t tag, const struct spool_refusal *why)
+{
+	struct ipc_refusal r = { (uint16_t)why->code, why->code == 452 ? STR("4.3.1") : STR("4.3.0"), str_of(why->text) };
+	struct ipc_frame head = { .type = IPC_SLOT_REFUSED, .tag = tag };
+	struct str payload;
+
+	buf_reset(&q->out);
+	ipc_refusal_encode(&q->out, &r);
+	payload = buf_str(&q->out);
+	(void)ipc_channel_send(q->edges[edge].channel, &head, &payload, 1);
+}
+
+static void send_ack(struct queue_stream *s)
+{
+	struct queue *q = s->queue;
+	struct ipc_frame head = { .type = IPC_SLOT_ACK, .tag = s->tag };
+	struct str payload;
+
+	buf_reset(&q->out);
+	wire_u64(&q->out, spool_slot_written(s->slot));
+	payload = buf_str(&q->out);
+	(void)ipc_channel_send(q->edges[s->edge].channel, &head, &payload, 1);
+}
+
+static void forget(struct queue_stream **sp)
+{
+	struct queue_stream *s = *sp;
+
+	s->queue->edges[s->edge].nstreams--;
+	list_remove(&s->node);
+	free(s);
+	*sp = NULL;
+}
+
+/* moved - bytes went to the disk, or the slot failed */
+static void moved(void *arg)
+{
+	struct queue_stream *s = arg;
+	static const struct spool_refusal failed = { 451, "cannot write the message" };
+
+	if (!spool_slot_has_failed(s->slot)) {
+		send_ack(s);
+		return;
+	}
+	send_refusal(s->queue, s->edge, s->tag, &failed);
+	spool_slot_abort(s->queue->spool, &s->slot);
+	forget(&s);
+}
+
+static struct queue_stream *stream_find(struct queue *q, unsigned edge, uint64_t tag)
+{
+	LIST_EACH(node, &q->edges[edge].streams) {
+		struct queue_stream *s = LIST_ITEM(node, struct queue_stream, node);
+
+		if (s->tag == tag)
+			return s;
+	}
+	return NULL;
+}
+
+static void open_stream(struct queue *q, unsigned edge, uint64_t tag)
+{
+	struct queue_edge *e = &q->edges[edge];
+	struct spool_refusal why = { 452, "too many big messages at once" };
+	struct queue_stream *s = e->nstreams < QUEUE_STREAMS ? calloc(1, sizeof *s) : NULL;
+
+	if (s)
+		s->slot = spool_slot_open(q->spool, moved, s, &why);
+	if (!s || !s->slot) {
+		free(s);
+		send_refusal(q, edge, tag, &why);
+		return;
+	}
+	s->queue = q;
+	s->edge = edge;
+	s->tag = tag;
+	list_prepend(&e->streams, &s->node);
+	e->nstreams++;
+	send_ack(s);
+}
+
+static void append(struct queue *q, struct queue_stream *s, struct str bytes)
+{
+	static const struct spool_refusal why = { 451, "more bytes than were asked for" };
+
+	if (bytes.n <= spool_slot_room(s->slot)) {
+		spool_slot_append(q->spool, s->slot, bytes);
+		return;
+	}
+	send_refusal(q, s->edge, s->tag, &why);
+	spool_slot_abort(q->spool, &s->slot);
+	forget(&s);
+}
+
+void queue_stream_frame(struct queue *q, unsigned edge, const struct ipc_frame *frame)
+{
+	struct queue_stream *s = stream_find(q, edge, frame->tag);
+
+	if (frame->type == IPC_SLOT_OPEN && !s) {
+		open_stream(q, edge, frame->tag);
+	} else if (frame->type == IPC_SLOT_DATA && s) {
+		append(q, s, frame->payload);
+	} else if (frame->type == IPC_SLOT_ABORT && s) {
+		spool_slot_abort(q->spool, &s->slot);
+		forget(&s);
+	}
+}
+
+/* queue_stream_take - the slot goes to a SUBMIT; the stream is over */
+struct spool_slot *queue_stream_take(struct queue *q, unsigned edge, uint64_t tag)
+{
+	struct queue_stream *s = stream_find(q, edge, tag);
+	struct spool_slot *slot = s ? s->slot : NULL;
+
+	if (s)
+		forget(&s);
+	return slot;
+}
+
+void queue_stream_lost(struct queue *q, unsigned edge)
+{
+	LIST_EACH(node, &q->edges[edge].streams) {
+		struct queue_stream *s = LIST_ITEM(node, struct queue_stream, node);
+
+		spool_slot_abort(q->spool, &s->slot);
+		forget(&s);
+	}
+}
