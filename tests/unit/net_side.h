@@ -36,7 +36,7 @@ static bool is_inside;
 		is_inside = was_;                                                                  \
 	} while (0)
 
-static void act(struct side *s, enum act what)
+static inline void act(struct side *s, enum act what)
 {
 	if (what == ACT_CLOSE)
 		CALL(net_conn_close(&s->c));
@@ -54,7 +54,7 @@ static struct side *told(void *owner)
 	return s;
 }
 
-static void side_connected(void *owner)
+static inline void side_connected(void *owner)
 {
 	struct side *s = told(owner);
 
@@ -62,7 +62,7 @@ static void side_connected(void *owner)
 	act(s, s->on_connected);
 }
 
-static void side_take(struct side *s)
+static inline void side_take(struct side *s)
 {
 	struct buf *in = net_conn_in(s->c);
 	struct str head = str_head(buf_str(in), s->take);
@@ -71,7 +71,7 @@ static void side_take(struct side *s)
 	buf_take(in, head.n);
 }
 
-static void side_readable(void *owner)
+static inline void side_readable(void *owner)
 {
 	struct side *s = told(owner);
 
@@ -83,7 +83,7 @@ static void side_readable(void *owner)
 	act(s, s->on_readable);
 }
 
-static void side_drained(void *owner)
+static inline void side_drained(void *owner)
 {
 	struct side *s = told(owner);
 
@@ -91,7 +91,7 @@ static void side_drained(void *owner)
 	act(s, s->on_drained);
 }
 
-static void side_ended(void *owner, enum net_end end, const struct fault *why)
+static inline void side_ended(void *owner, enum net_end end, const struct fault *why)
 {
 	struct side *s = told(owner);
 
@@ -109,13 +109,13 @@ static const struct net_conn_ops side_ops = {
 	.ended = side_ended,
 };
 
-static struct net_conn_options side_options(struct side *s, size_t in_max, size_t out_max)
+static inline struct net_conn_options side_options(struct side *s, size_t in_max, size_t out_max)
 {
 	return (struct net_conn_options){ .ops = &side_ops, .owner = s, .in_max = in_max, .out_max = out_max };
 }
 
 /* side_pair - over a socketpair of that type; SOCK_SEQPACKET shows which bytes left in one piece */
-static void side_pair(struct net_loop *loop, struct side *s, int type, size_t in_max, size_t out_max)
+static inline void side_pair(struct net_loop *loop, struct side *s, int type, size_t in_max, size_t out_max)
 {
 	struct net_conn_options o = side_options(s, in_max, out_max);
 	int ends[2];
@@ -128,7 +128,7 @@ static void side_pair(struct net_loop *loop, struct side *s, int type, size_t in
 	CALL(s->c = net_conn_new(loop, ends[0], &o));
 }
 
-static void side_over(struct net_loop *loop, struct side *s)
+static inline void side_over(struct net_loop *loop, struct side *s)
 {
 	CALL(net_conn_abort(&s->c));
 	if (s->peer >= 0)
@@ -137,12 +137,12 @@ static void side_over(struct net_loop *loop, struct side *s)
 	turn(loop);
 }
 
-static void peer_says(const struct side *s, const char *text)
+static inline void peer_says(const struct side *s, const char *text)
 {
 	assert_int_equal(send(s->peer, text, strlen(text), MSG_NOSIGNAL), strlen(text));
 }
 
-static void peer_hears(const struct side *s, const char *text)
+static inline void peer_hears(const struct side *s, const char *text)
 {
 	char got[256];
 	ssize_t n = recv(s->peer, got, sizeof got, 0);
@@ -151,7 +151,7 @@ static void peer_hears(const struct side *s, const char *text)
 		fail_msg("the peer heard '%.*s' (%zd), not '%s'", (int)(n < 0 ? 0 : n), got, n, text);
 }
 
-static void side_got(const struct side *s, const char *text)
+static inline void side_got(const struct side *s, const char *text)
 {
 	CHECK_STR(0, buf_str(&s->got), str_of(text));
 }

@@ -154,6 +154,11 @@ TEST(a_paused_connection_is_silent_and_shows_what_waits_when_resumed)
 	CALL(net_conn_resume(s.c));
 	turn(*state);
 	assert_int_equal(s.readable, 3);        /* nothing waits: nothing is shown */
+	s.take = 0;
+	peer_says(&s, "g");
+	turn(*state);
+	turn(*state);
+	assert_int_equal(s.readable, 4);        /* nor is that resume remembered */
 	side_over(*state, &s);
 }
 
