@@ -286,7 +286,8 @@ static int boot(struct master *m, struct fault *why)
 	if (load(m, why) < 0)
 		return -1;
 	s = &m->history[0]->settings;
-	if (privilege_prepare(s, why) < 0 || master_listen_open(m, s, why) < 0 || privilege_drop(s, why) < 0)
+	if (privilege_prepare(s, why) < 0 || master_listen_open(m, s, why) < 0 || master_listen_control(m, s, why) < 0 ||
+	    privilege_drop(s, why) < 0)
 		return -1;
 	master_listen_commit(m, s);
 	if (watch_signals(m, why) < 0)
@@ -309,7 +310,7 @@ int master_serve(const char *settings_path, bool single)
 	struct fault why = { 0 };
 
 	(void)single;
-	m = (struct master){ .settings_path = settings_path, .next_number = 1, .started_us = clock_wall() };
+	m = (struct master){ .settings_path = settings_path, .next_number = 1, .control_fd = -1, .started_us = clock_wall() };
 	rnd_init();
 	log_init("master", 0, LOG_LEVEL_INFO);
 	m.loop = net_loop_new();

@@ -72,6 +72,7 @@ struct master {
 	unsigned nroles;
 	struct master_listener listeners[SETTINGS_LISTENERS];
 	unsigned nlisteners;
+	int control_fd;                         /* the listening control socket; -1: none */
 	struct master_snapshot *history[MASTER_HISTORY];        /* [0] is the committed one */
 	unsigned next_number;
 	struct net_watch signals;
@@ -100,6 +101,7 @@ bool master_all_ready(const struct master *m);
 int master_listen_open(struct master *m, const struct settings *s, struct fault *why);
 void master_listen_commit(struct master *m, const struct settings *s);
 void master_listen_abort(struct master *m);
+int master_listen_control(struct master *m, const struct settings *s, struct fault *why);
 void master_listen_give(struct master *m, struct master_role *edge);
 
 /* master_reload.c */

@@ -1,9 +1,10 @@
 #include "master.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "privilege.h"
 
 static struct master_listener *listener_at(struct master *m, struct str address)
 {
@@ -85,6 +86,21 @@ void master_listen_commit(struct master *m, const struct settings *s)
 	}
 	for (unsigned i = 0; i < m->nlisteners; i++)
 		m->listeners[i].is_new = false;
+}
+
+/* master_listen_control - bound here, where the right to write into its directory may still be there */
+int master_listen_control(struct master *m, const struct settings *s, struct fault *why)
+{
+	char path[sizeof ((struct sockaddr_un *)0)->sun_path + 8];
+	struct net_address at;
+
+	if (s->control.n > sizeof path - 8)
+		return fault_set(why, "the path of the control socket is too long: %.*s", STR_ARG(s->control));
+	snprintf(path, sizeof path, "unix:%.*s", STR_ARG(s->control));
+	if (net_address_parse(str_of(path), &at, why) < 0)
+		return -1;
+	m->control_fd = net_listen_open(&at, why);
+	return m->control_fd < 0 ? -1 : privilege_give_socket(s, why);
 }
 
 void master_listen_give(struct master *m, struct master_role *edge)

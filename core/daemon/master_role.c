@@ -148,6 +148,9 @@ static void introduce(struct master_role *r)
 
 	give_slab(r);
 	(void)master_role_tell(r, &snapshot);
+	if (r->kind == ROLE_CONTROL)
+		(void)master_role_tell(r, &(struct role_message){ .word = WORD_LISTENER, .text = STR("control"), .fds = { m->control_fd },
+								  .nfds = 1 });
 	(void)master_role_tell(r, &(struct role_message){ .word = WORD_START });
 	connect_all(r);
 	if (r->kind == ROLE_EDGE && m->announced)

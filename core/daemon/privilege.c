@@ -98,6 +98,23 @@ int privilege_prepare(const struct settings *s, struct fault *why)
 	return control_directory(s, who, why);
 }
 
+int privilege_give_socket(const struct settings *s, struct fault *why)
+{
+	struct account who;
+	char path[PATH_BYTES];
+
+	str_copy(path, sizeof path, s->control);
+	if (chmod(path, 0600) < 0)
+		return fault_sys(why, "cannot protect the control socket %s", path);
+	if (geteuid() != 0)
+		return 0;
+	if (account_of(s, &who, why) < 0)
+		return -1;
+	if (lchown(path, who.uid, who.gid) < 0)
+		return fault_sys(why, "cannot give away the control socket %s", path);
+	return 0;
+}
+
 int privilege_drop(const struct settings *s, struct fault *why)
 {
 	struct account who;

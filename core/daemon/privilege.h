@@ -13,6 +13,8 @@
 
 /* privilege_prepare - as root: make the spool, control and similar directories and give them to the user */
 int privilege_prepare(const struct settings *s, struct fault *why);
+/* privilege_give_socket - the control socket belongs to the user, and nobody else may connect */
+int privilege_give_socket(const struct settings *s, struct fault *why);
 int privilege_drop(const struct settings *s, struct fault *why);
 
 #endif
