@@ -74,6 +74,11 @@ enum step policy_ask(struct policy_question *q)
 	return q->generation->ops->ask(q);
 }
 
+bool policy_answers(struct policy_generation *g, enum policy_hook hook)
+{
+	return g && g->ops && (!g->ops->answers || g->ops->answers(g, hook));
+}
+
 void policy_cancel(struct policy_question *q)
 {
 	if (q->task)

@@ -88,10 +88,14 @@ struct policy_ops {
 	void (*activate)(struct policy_generation *);   /* committed: timers may start */
 	void (*retire)(struct policy_generation *);     /* another one was committed: no new questions but from pins */
 	void (*destroy)(struct policy_generation *);    /* no pins are left: free `self` */
+	/* Is there a handler for this hook? NULL: perhaps there is. */
+	bool (*answers)(struct policy_generation *, enum policy_hook);
 };
 
 /* policy_ask - DONE at once with PASS when there is nobody to ask */
 enum step policy_ask(struct policy_question *q);
+/* policy_answers - may somebody answer at that hook? `g` may be NULL: nobody */
+bool policy_answers(struct policy_generation *g, enum policy_hook hook);
 void policy_cancel(struct policy_question *q);
 /* policy_fail - fill the verdict with 451 4.3.0: what every failure becomes */
 void policy_fail(struct policy_question *q, struct str rule);
