@@ -11,10 +11,14 @@ static struct {
 
 #define ROOTS (SETTINGS_ROUTES + 1)
 
-static void add_root(struct str hop, struct str *roots, unsigned *n)
+static void add_root(struct str next_hop, struct str *roots, unsigned *n)
 {
-	struct str root = delivery_hop_root(hop);
+	struct delivery_hop hop;
+	struct str root;
 
+	if (!next_hop.n || delivery_hop_parse(next_hop, &hop, NULL) < 0 || hop.kind != HOP_MAILDIR)
+		return;
+	root = delivery_hop_root(&hop);
 	for (unsigned i = 0; i < *n; i++)
 		if (str_eq(roots[i], root))
 			return;
