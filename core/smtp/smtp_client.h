@@ -7,7 +7,7 @@
  * Invariants  a recipient is delivered only by a 2xx behind the end of its message. What is lost in between is deferred, and said
  *             to be unsure when the message was whole. An octet that comes when no reply is owed ends the session: it would be
  *             taken for the reply to a later command. No bare CR, bare LF or NUL is ever sent.
- * Ownership   embedded by value; nothing to release. The mail is borrowed from smtp_client_mail() to DONE; `reply` is valid until
+ * Ownership   embedded by value; nothing to release. The mail is borrowed from smtp_client_give() to DONE; `reply` is valid until
  *             the next call.
  * Bounds      one reply: see smtp_reply.h. Replies owed: two per recipient and a few. `out` needs SMTP_CLIENT_OUT bytes at least.
  * Fails       8-bit octets to a peer without 8BITMIME: 5.6.3, nothing is sent (RFC 6152 3 (4) demands a conversion or this). A
@@ -58,7 +58,7 @@ struct smtp_client_options {
 
 enum smtp_client_what {
 	SMTP_CLIENT_WAIT,       /* send what is in `out`; call again with more input; give up after the stage's time */
-	SMTP_CLIENT_READY,      /* no mail: smtp_client_mail(), smtp_client_quit(), or keep the connection; input ends it */
+	SMTP_CLIENT_READY,      /* no mail: smtp_client_give(), smtp_client_quit(), or keep the connection; input ends it */
 	SMTP_CLIENT_BODY,       /* smtp_client_body() with the message, then smtp_client_body_end(); call again on input */
 	SMTP_CLIENT_RESULT,     /* rcpt, outcome, stage; `reply` decided it (code 0: we did) */
 	SMTP_CLIENT_DONE,       /* every recipient has its result; the mail is given back */
@@ -102,7 +102,7 @@ struct smtp_client {
 void smtp_client_init(struct smtp_client *c, const struct smtp_client_options *options);
 
 /* Give the next mail: any time when there is none, also before the greeting came; not after CLOSE or QUIT. */
-void smtp_client_mail(struct smtp_client *c, struct smtp_mail *mail);
+void smtp_client_give(struct smtp_client *c, struct smtp_mail *mail);
 bool smtp_client_has_mail(const struct smtp_client *c);
 
 /* The next thing to do: takes replies from `in`, appends commands to `out`. Call until it is WAIT, READY, BODY or CLOSE. */
