@@ -101,7 +101,7 @@ const struct setting settings_schema[] = {
 	{ "store.slots", SETTING_COUNT, AT(store.slots), "4096", 1, 1000000, RESTART,
 	  "big messages at once" },
 	{ "events.to", SETTING_EVENTS, AT(events.to), "stdout", 0, 0, RELOAD,
-	  "\"stdout\", \"syslog\", \"none\" or \"file:PATH\"" },
+	  "\"stdout\", \"syslog\" (\"syslog:/path\" for another socket), \"none\" or \"file:PATH\"" },
 	{ "events.level", SETTING_LEVEL, AT(events.level), "info", 0, 0, RELOAD,
 	  "\"debug\", \"info\", \"warn\" or \"error\"" },
 	{ "budget.cpu", SETTING_DURATION, AT(budget.cpu), "100ms", SECONDS(1) / 100, SECONDS(10), RELOAD,
@@ -192,7 +192,7 @@ const char *setting_expected(enum setting_type type)
 		[SETTING_HOST] = "a string with a host name",
 		[SETTING_PATH] = "a string with a path",
 		[SETTING_HOP] = "a string with a next hop, like \"192.0.2.1:25\"",
-		[SETTING_EVENTS] = "\"stdout\", \"syslog\", \"none\" or \"file:PATH\"",
+		[SETTING_EVENTS] = "\"stdout\", \"syslog\", \"syslog:/path\", \"none\" or \"file:PATH\"",
 		[SETTING_LEVEL] = "\"debug\", \"info\", \"warn\" or \"error\"",
 		[SETTING_FLAG] = "true or false",
 		[SETTING_COUNT] = "a whole number",
@@ -299,7 +299,8 @@ static int text_check(const struct setting *row, struct str text, struct fault *
 	if (row->type == SETTING_LEVEL && !is_one_of(text, levels))
 		return unexpected(row, text, why);
 	if (row->type == SETTING_EVENTS && !is_one_of(text, sinks) &&
-	    !(str_has_prefix(text, STR("file:")) && text.n > strlen("file:")))
+	    !(str_has_prefix(text, STR("file:")) && text.n > strlen("file:")) &&
+	    !(str_has_prefix(text, STR("syslog:/")) && text.n > strlen("syslog:/")))
 		return unexpected(row, text, why);
 	if (row->type == SETTING_HOST && address_domain_parse(text, &kind) != ADDRESS_OK)
 		return unexpected(row, text, why);
