@@ -306,9 +306,18 @@ static void connecting(struct net_loop *loop, struct side *s, const struct net_a
 	str_copy(s->why, sizeof s->why, str_of(why.text));
 }
 
+static const char *unix_place(void)
+{
+	static char place[64];
+
+	snprintf(place, sizeof place, "unix:/tmp/test_net_conn.%d.sock", (int)getpid());
+	unlink(place + 5);
+	return place;
+}
+
 TEST(a_connection_out_is_told_and_what_was_written_before_goes_along)
 {
-	static const char *const places[] = { "127.0.0.1:0", "[::1]:0", "unix:/tmp/test_net_conn.sock" };
+	const char *const places[] = { "127.0.0.1:0", "[::1]:0", unix_place() };
 
 	for (size_t i = 0; i < COUNT(places); i++) {
 		struct net_address at, peer;
@@ -316,7 +325,6 @@ TEST(a_connection_out_is_told_and_what_was_written_before_goes_along)
 		struct side s;
 		int fd;
 
-		unlink("/tmp/test_net_conn.sock");
 		fd = listener(places[i], &at);
 		connecting(*state, &s, &at, NULL);
 		assert_non_null(s.c);
@@ -335,7 +343,7 @@ TEST(a_connection_out_is_told_and_what_was_written_before_goes_along)
 		side_over(*state, &s);
 		close(fd);
 	}
-	unlink("/tmp/test_net_conn.sock");
+	unix_place();
 }
 
 TEST(a_connection_leaves_from_the_address_asked_for)
@@ -360,13 +368,12 @@ TEST(a_connection_leaves_from_the_address_asked_for)
 
 TEST(a_refused_connection_ends_and_never_inside_the_call)
 {
-	static const char *const places[] = { "127.0.0.1:0", "unix:/tmp/test_net_conn.sock", "unix:/nowhere/at/all" };
+	const char *const places[] = { "127.0.0.1:0", unix_place(), "unix:/nowhere/at/all" };
 
 	for (size_t i = 0; i < COUNT(places); i++) {
 		struct net_address at;
 		struct side s;
 
-		unlink("/tmp/test_net_conn.sock");
 		if (i < 2)
 			close(listener(places[i], &at));
 		else
@@ -380,7 +387,7 @@ TEST(a_refused_connection_ends_and_never_inside_the_call)
 		assert_int_equal(s.connected, 0);
 		side_over(*state, &s);
 	}
-	unlink("/tmp/test_net_conn.sock");
+	unix_place();
 }
 
 int main(void)
