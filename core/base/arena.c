@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALIGN 16
+#define ALIGN       16
 #define CHUNK_LEAST 4096
-#define CHUNK_MOST (64 * 1024)
+#define CHUNK_MOST  (64 * 1024)
 
 struct arena_chunk {
-	struct arena_chunk *next;       /* the one made before this */
+	struct arena_chunk *next; /* the one made before this */
 	size_t used, size;
 	_Alignas(ALIGN) char bytes[];
 };
@@ -20,7 +20,10 @@ void arena_init(struct arena *a, size_t cap)
 	*a = (struct arena){ .cap = cap };
 }
 
-/* chunk_add - chunks grow with the arena, so that few of them make a big one and a small one stays small */
+/*
+ * chunk_add - chunks grow with the arena, so that few of them make a big one and a small one stays
+ * small
+ */
 static struct arena_chunk *chunk_add(struct arena *a, size_t least)
 {
 	size_t size = a->used < CHUNK_LEAST ? CHUNK_LEAST : a->used;

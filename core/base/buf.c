@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define BUF_LEAST 256
-#define BUF_TEXT 1024           /* what buf_printf formats without the heap */
+#define BUF_TEXT  1024 /* what buf_printf formats without the heap */
 
 void buf_init(struct buf *b, size_t max)
 {
@@ -65,7 +65,7 @@ static void grow(struct buf *b, size_t least)
 		cap = BUF_LEAST < b->max ? BUF_LEAST : b->max;
 	if (cap < least)
 		cap = least;
-	if (cap == 0)           /* a queue of no bytes still has an address */
+	if (cap == 0) /* a queue of no bytes still has an address */
 		cap = 1;
 	b->p = realloc(b->p, cap);
 	if (!b->p)
@@ -73,7 +73,10 @@ static void grow(struct buf *b, size_t least)
 	b->cap = cap;
 }
 
-/* buf_space - moving what is left to the front is paid for by what was taken, unless the buffer is at its bound */
+/*
+ * buf_space - moving what is left to the front is paid for by what was taken, unless the buffer is
+ * at its bound
+ */
 char *buf_space(struct buf *b, size_t n)
 {
 	size_t length = buf_len(b);

@@ -3,9 +3,9 @@
 #include <assert.h>
 #include <time.h>
 
-#define DAY 86400
-#define ERA_DAYS 146097         /* 400 years */
-#define ERA_SHIFT 719468        /* days from 0000-03-01 to 1970-01-01 */
+#define DAY       86400
+#define ERA_DAYS  146097 /* 400 years */
+#define ERA_SHIFT 719468 /* days from 0000-03-01 to 1970-01-01 */
 
 static uint64_t now(clockid_t which)
 {
@@ -31,7 +31,10 @@ static int64_t floor_div(int64_t a, int64_t b)
 	return a / b - (a % b < 0);
 }
 
-/* The civil calendar in eras of 400 years that begin on 1 March, so that a leap day is the last of its year. */
+/*
+ * The civil calendar in eras of 400 years that begin on 1 March, so that a leap day is the last of
+ * its year.
+ */
 struct clock_date clock_date_of(int64_t seconds)
 {
 	int64_t days = floor_div(seconds, DAY), era = floor_div(days + ERA_SHIFT, ERA_DAYS);
@@ -39,7 +42,7 @@ struct clock_date clock_date_of(int64_t seconds)
 	unsigned day = (unsigned)(days + ERA_SHIFT - era * ERA_DAYS);
 	unsigned year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
 	unsigned of_year = day - (365 * year + year / 4 - year / 100);
-	unsigned month = (5 * of_year + 2) / 153;       /* 0 is March */
+	unsigned month = (5 * of_year + 2) / 153; /* 0 is March */
 
 	return (struct clock_date){
 		.year = (int)(era * 400 + year + (month >= 10)),

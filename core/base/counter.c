@@ -13,7 +13,10 @@ const struct counter_info histogram_info[HISTOGRAMS] = { HISTOGRAM_TABLE(INFO) }
 static struct counter_slab private_slab;
 static struct counter_slab *slab = &private_slab;
 
-/* There is one writer: reading needs no order, and storing only has to be whole for the reader in another process. */
+/*
+ * There is one writer: reading needs no order, and storing only has to be whole for the reader in
+ * another process.
+ */
 static void store(uint64_t *at, uint64_t value)
 {
 	__atomic_store_n(at, value, __ATOMIC_RELAXED);
@@ -25,8 +28,8 @@ static void add(uint64_t *at, uint64_t n)
 }
 
 /*
- * counter_attach - what was counted before goes along; gauges tell of this process alone, so those that a dead
- * predecessor left in the slab are overwritten
+ * counter_attach - what was counted before goes along; gauges tell of this process alone, so those
+ * that a dead predecessor left in the slab are overwritten
  */
 void counter_attach(struct counter_slab *shared)
 {

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #define TIME_BYTES 6
-#define EDGE_AT TIME_BYTES
-#define RANDOM_AT 8
+#define EDGE_AT    TIME_BYTES
+#define RANDOM_AT  8
 
 static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
 

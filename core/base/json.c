@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DIGITS 17               /* enough to tell any two doubles apart */
-#define RUN 128                 /* plain bytes are added in runs of at most that many */
+#define DIGITS 17  /* enough to tell any two doubles apart */
+#define RUN    128 /* plain bytes are added in runs of at most that many */
 
 void json_init(struct json *j, struct buf *out)
 {
@@ -28,7 +28,10 @@ static void put_escape(struct json *j, unsigned code)
 	put(j, (struct str){ text, 6 });
 }
 
-/* utf8_take - consume one code point (RFC 3629: shortest form, no surrogates); -1 consumes one byte that is none */
+/*
+ * utf8_take - consume one code point (RFC 3629: shortest form, no surrogates); -1 consumes one byte
+ * that is none
+ */
 static int32_t utf8_take(struct str *s)
 {
 	static const int32_t least[] = { 0, 0x80, 0x800, 0x10000 };
@@ -49,8 +52,9 @@ static int32_t utf8_take(struct str *s)
 }
 
 /*
- * is_plain - may it stand as it is? Not what ends a JSON string, not what moves a terminal (C0, DEL, C1), not what
- * some readers take for a line end or what turns the direction of the text around.
+ * is_plain - may it stand as it is? Not what ends a JSON string, not what moves a terminal (C0,
+ * DEL, C1), not what some readers take for a line end or what turns the direction of the text
+ * around.
  */
 static bool is_plain(int32_t code)
 {
@@ -86,7 +90,8 @@ static void put_quoted(struct json *j, struct str s)
 			continue;
 		}
 		put(j, run);
-		run = (struct str){ is_plain(code) ? before.p : s.p, is_plain(code) ? before.n - s.n : 0 };
+		run = (struct str){ is_plain(code) ? before.p : s.p,
+				    is_plain(code) ? before.n - s.n : 0 };
 		if (!is_plain(code))
 			put_special(j, code);
 	}
@@ -94,7 +99,10 @@ static void put_quoted(struct json *j, struct str s)
 	put(j, STR("\""));
 }
 
-/* begin - what stands before a value; the length before it, to go back to when the value does not fit */
+/*
+ * begin - what stands before a value; the length before it, to go back to when the value does not
+ * fit
+ */
 static size_t begin(struct json *j, const char *key)
 {
 	size_t length = buf_len(j->out);
@@ -160,8 +168,9 @@ void json_bool(struct json *j, const char *key, bool value)
 }
 
 /*
- * shortest - the fewest significant digits that read back as the same number. printf and strtod agree on the locale's
- * decimal point, whatever it is; only the digits and the exponent behind the 'e' are used.
+ * shortest - the fewest significant digits that read back as the same number. printf and strtod
+ * agree on the locale's decimal point, whatever it is; only the digits and the exponent behind the
+ * 'e' are used.
  */
 static size_t shortest(double value, char digits[DIGITS], int *exponent)
 {
@@ -189,7 +198,7 @@ void json_num(struct json *j, const char *key, double value)
 	int exponent, whole = 0, n;
 	size_t count;
 
-	if (value != value || value - value != 0) {     /* JSON has no NaN and no infinity */
+	if (value != value || value - value != 0) { /* JSON has no NaN and no infinity */
 		json_raw(j, key, STR("null"));
 		return;
 	}
@@ -198,13 +207,13 @@ void json_num(struct json *j, const char *key, double value)
 		return;
 	}
 	count = shortest(value, digits, &exponent);
-	if (exponent >= -3 && exponent < 15)            /* no integer: there are digits behind the point */
+	if (exponent >= -3 && exponent < 15) /* no integer: there are digits behind the point */
 		whole = exponent >= 0 ? exponent + 1 : 0;
 	else
 		whole = 1;
 	n = snprintf(text, sizeof text, "%s%.*s%.*s%s%.*s", value < 0 ? "-" : "", whole, digits,
-	             whole ? 0 : 1 - exponent, zeros, whole && (int)count > whole ? "." : "",
-	             (int)count - whole, digits + whole);
+		     whole ? 0 : 1 - exponent, zeros, whole && (int)count > whole ? "." : "",
+		     (int)count - whole, digits + whole);
 	if (exponent < -3 || exponent >= 15)
 		n += snprintf(text + n, sizeof text - (size_t)n, "e%d", exponent);
 	json_raw(j, key, (struct str){ text, (size_t)n });
@@ -214,8 +223,9 @@ void json_time(struct json *j, const char *key, uint64_t wall_us)
 {
 	struct clock_date d = clock_date_of((int64_t)(wall_us / CLOCK_SECOND));
 	char text[64];
-	int n = snprintf(text, sizeof text, "\"%04d-%02u-%02uT%02u:%02u:%02u.%03uZ\"", d.year, d.month, d.day,
-	                 d.hour, d.minute, d.second, (unsigned)(wall_us % CLOCK_SECOND / 1000));
+	int n = snprintf(text, sizeof text, "\"%04d-%02u-%02uT%02u:%02u:%02u.%03uZ\"", d.year,
+			 d.month, d.day, d.hour, d.minute, d.second,
+			 (unsigned)(wall_us % CLOCK_SECOND / 1000));
 
 	json_raw(j, key, (struct str){ text, (size_t)n });
 }

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEPTH 16                /* brackets that a cut line may leave open */
-#define TAIL (DEPTH + 16)       /* kept free for their ends and the mark */
+#define DEPTH 16           /* brackets that a cut line may leave open */
+#define TAIL  (DEPTH + 16) /* kept free for their ends and the mark */
 
 static const char *const level_names[] = {
 	[LOG_LEVEL_DEBUG] = "debug",
@@ -68,7 +68,10 @@ struct json *log_open(enum log_level level, const char *event)
 	return &writer;
 }
 
-/* still_open - the closing brackets that a cut line still owes, innermost first, but the outermost one */
+/*
+ * still_open - the closing brackets that a cut line still owes, innermost first, but the outermost
+ * one
+ */
 static size_t still_open(struct str line, char owed[DEPTH])
 {
 	size_t depth = 0, n = 0;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define BUCKETS_FIRST 8
-#define FOLD_BLOCK 256          /* no address is longer */
+#define FOLD_BLOCK    256 /* no address is longer */
 
 static unsigned char hash_key[crypto_shorthash_KEYBYTES];
 static pthread_once_t hash_once = PTHREAD_ONCE_INIT;
@@ -30,7 +30,10 @@ uint64_t map_hash(struct str key)
 	return hash;
 }
 
-/* map_hash_fold - a key longer than one block is hashed block by block, each behind the hash of what came before */
+/*
+ * map_hash_fold - a key longer than one block is hashed block by block, each behind the hash of
+ * what came before
+ */
 uint64_t map_hash_fold(struct str key)
 {
 	char block[sizeof(uint64_t) + FOLD_BLOCK];

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#define DISTANCE_CAP 8
-#define DISTANCE_WORD 64        /* longer words are never a slip of the same key */
+#define DISTANCE_CAP  8
+#define DISTANCE_WORD 64 /* longer words are never a slip of the same key */
 
 static char lower(char c)
 {

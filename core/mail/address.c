@@ -184,8 +184,8 @@ static bool is_ipv4(struct str s)
 /*
  * IPv6-addr = IPv6-full / IPv6-comp / IPv6v4-full / IPv6v4-comp
  * IPv6-full = IPv6-hex 7(":" IPv6-hex)   IPv6-hex = 1*4HEXDIG
- * IPv6-comp = [IPv6-hex *5(":" IPv6-hex)] "::" [IPv6-hex *5(":" IPv6-hex)]   "::" stands for two groups at least
- * The v4 forms end with an IPv4 address in place of two groups.
+ * IPv6-comp = [IPv6-hex *5(":" IPv6-hex)] "::" [IPv6-hex *5(":" IPv6-hex)]   "::" stands for two
+ * groups at least The v4 forms end with an IPv4 address in place of two groups.
  */
 static bool is_ipv6(struct str s)
 {
@@ -218,7 +218,8 @@ static bool is_ipv6(struct str s)
 
 /*
  * General-address-literal = Standardized-tag ":" 1*dcontent   Standardized-tag = Ldh-str
- * No tag but IPv6 is registered. One of hexadecimal digits only is an IPv6 address without its tag: refused.
+ * No tag but IPv6 is registered. One of hexadecimal digits only is an IPv6 address without its tag:
+ * refused.
  */
 static bool is_general(struct str s)
 {
@@ -227,7 +228,10 @@ static bool is_general(struct str s)
 	return n > span(s, is_hex) && s.p[n - 1] != '-' && s.n > n + 1 && s.p[n] == ':';
 }
 
-/* address-literal = "[" ( IPv4-address-literal / IPv6-address-literal / General-address-literal ) "]" */
+/*
+ * address-literal = "[" ( IPv4-address-literal / IPv6-address-literal / General-address-literal )
+ * "]"
+ */
 static enum address_verdict take_literal(struct str *s, enum address_domain *kind)
 {
 	static const struct str ipv6 = { "IPv6:", 5 };
@@ -250,7 +254,8 @@ static enum address_verdict take_literal(struct str *s, enum address_domain *kin
 	return ADDRESS_OK;
 }
 
-static enum address_verdict take_domain(struct str *s, struct str *domain, enum address_domain *kind)
+static enum address_verdict take_domain(struct str *s, struct str *domain,
+					enum address_domain *kind)
 {
 	struct str before = *s;
 	enum address_verdict verdict;
@@ -266,7 +271,10 @@ static enum address_verdict take_domain(struct str *s, struct str *domain, enum 
 
 /* ---- mailbox and path */
 
-/* take_mailbox - Mailbox = Local-part "@" ( Domain / address-literal ); with `path` FORWARD also "postmaster" */
+/*
+ * take_mailbox - Mailbox = Local-part "@" ( Domain / address-literal ); with `path` FORWARD also
+ * "postmaster"
+ */
 static enum address_verdict take_mailbox(struct str *s, enum address_path path, struct address *out)
 {
 	struct str before = *s;
@@ -402,7 +410,10 @@ static size_t quote(char *to, struct str s)
 	return n;
 }
 
-/* write_local - RFC 5321 4.1.2: the same string quoted and not is the same local part; 4.5.1: postmaster has no case */
+/*
+ * write_local - RFC 5321 4.1.2: the same string quoted and not is the same local part; 4.5.1:
+ * postmaster has no case
+ */
 static size_t write_local(const struct address *a, char *to)
 {
 	char bytes[ADDRESS_LOCAL];
@@ -449,7 +460,9 @@ bool address_copy(struct arena *arena, const struct address *a, struct address *
 
 	if (!copy.p)
 		return false;
-	*out = (struct address){ .kind = a->kind, .domain_kind = a->domain_kind, .text = copy, .local = copy };
+	*out = (struct address){
+		.kind = a->kind, .domain_kind = a->domain_kind, .text = copy, .local = copy
+	};
 	if (a->kind == ADDRESS_MAILBOX) {
 		out->local = str_head(copy, copy.n - a->domain.n - 1);
 		out->domain = str_drop(copy, copy.n - a->domain.n);

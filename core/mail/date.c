@@ -6,7 +6,8 @@
 #include <stdio.h>
 
 static const struct str days[] = {
-	{ "Sun", 3 }, { "Mon", 3 }, { "Tue", 3 }, { "Wed", 3 }, { "Thu", 3 }, { "Fri", 3 }, { "Sat", 3 },
+	{ "Sun", 3 }, { "Mon", 3 }, { "Tue", 3 }, { "Wed", 3 },
+	{ "Thu", 3 }, { "Fri", 3 }, { "Sat", 3 },
 };
 
 /* clang-format off */
@@ -15,7 +16,10 @@ static const struct str months[] = {
 	{ "Jul", 3 }, { "Aug", 3 }, { "Sep", 3 }, { "Oct", 3 }, { "Nov", 3 }, { "Dec", 3 },
 };
 
-/* obs-zone; a military letter says nothing about the offset that can be trusted, so it is UTC (RFC 5322 4.3) */
+/*
+ * obs-zone; a military letter says nothing about the offset that can be trusted, so it is UTC (RFC
+ * 5322 4.3)
+ */
 static const struct zone { struct str name; int hours; } zones[] = {
 	{ { "UT", 2 },   0 }, { { "GMT", 3 },  0 }, { { "UTC", 3 },  0 },
 	{ { "EST", 3 }, -5 }, { { "EDT", 3 }, -4 }, { { "CST", 3 }, -6 }, { { "CDT", 3 }, -5 },
@@ -29,8 +33,8 @@ const char *date_write(uint64_t wall_us, char text[DATE_TEXT])
 {
 	struct clock_date d = clock_date_of((int64_t)(wall_us / CLOCK_SECOND));
 
-	(void)snprintf(text, DATE_TEXT, "%s, %u %s %04d %02u:%02u:%02u +0000", days[d.weekday].p, d.day,
-	               months[d.month - 1].p, d.year % 10000, d.hour, d.minute, d.second);
+	(void)snprintf(text, DATE_TEXT, "%s, %u %s %04d %02u:%02u:%02u +0000", days[d.weekday].p,
+		       d.day, months[d.month - 1].p, d.year % 10000, d.hour, d.minute, d.second);
 	return text;
 }
 
@@ -62,7 +66,7 @@ static bool skip_comment(struct str *s)
 static bool skip(struct str *s)
 {
 	while (s->n) {
-		if (at(*s, '('))  {
+		if (at(*s, '(')) {
 			if (!skip_comment(s))
 				return false;
 		} else if (at(*s, ' ') || at(*s, '\t') || at(*s, '\r') || at(*s, '\n')) {
@@ -117,7 +121,10 @@ static bool take_number(struct str *s, size_t least, size_t most, size_t *digits
 	return true;
 }
 
-/* day-of-week = ([FWS] day-name) ","; the name must be one, whether it is the right one is not asked */
+/*
+ * day-of-week = ([FWS] day-name) ","; the name must be one, whether it is the right one is not
+ * asked
+ */
 static bool skip_weekday(struct str *s)
 {
 	struct str name;
@@ -146,7 +153,10 @@ static bool take_month(struct str *s, unsigned *month)
 	return false;
 }
 
-/* date = day month year; year of 2 digits: below 50 is 20xx, else 19xx; of 3: 1900 is added (RFC 5322 4.3) */
+/*
+ * date = day month year; year of 2 digits: below 50 is 20xx, else 19xx; of 3: 1900 is added (RFC
+ * 5322 4.3)
+ */
 static bool take_date(struct str *s, struct clock_date *d)
 {
 	static const unsigned char lengths[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
@@ -164,7 +174,8 @@ static bool take_date(struct str *s, struct clock_date *d)
 		year += 2000;
 	is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 	d->year = (int)year;
-	return d->day > 0 && d->day <= lengths[d->month - 1] && (d->month != 2 || d->day < 29 || is_leap);
+	return d->day > 0 && d->day <= lengths[d->month - 1] &&
+	       (d->month != 2 || d->day < 29 || is_leap);
 }
 
 /* time-of-day = hour ":" minute [ ":" second ]; a leap second is taken for the one before */

@@ -1,8 +1,8 @@
 /*
  * date - the date-time of RFC 5322 3.3, with the obsolete forms of 4.3 when reading.
  *
- * What        written in UTC ("Tue, 24 Nov 2026 11:09:15 +0000"); read with comments, missing weekday or seconds, years of two
- *             and three digits, named zones.
+ * What        written in UTC ("Tue, 24 Nov 2026 11:09:15 +0000"); read with comments, missing
+ *             weekday or seconds, years of two and three digits, named zones.
  * Why         no locale, no time zone database: strftime and strptime know both.
  */
 #ifndef DATE_H
@@ -12,7 +12,9 @@
 
 #define DATE_TEXT 40
 
-const char *date_write(uint64_t wall_us, char text[DATE_TEXT]);         /* returns text, NUL-terminated */
-bool date_parse(struct str text, int64_t *seconds);                     /* since 1970; false: no date, out is untouched */
+/* returns text, NUL-terminated */
+const char *date_write(uint64_t wall_us, char text[DATE_TEXT]);
+/* since 1970; false: no date, out is untouched */
+bool date_parse(struct str text, int64_t *seconds);
 
 #endif

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BOUNDARY (ID_TEXT + 16)
-#define FIELD_PREFIX 32         /* "smtp; ", "rfc822; " */
-#define QP_LINE 76              /* RFC 2045 6.7 (5) */
+#define BOUNDARY     (ID_TEXT + 16)
+#define FIELD_PREFIX 32 /* "smtp; ", "rfc822; " */
+#define QP_LINE      76 /* RFC 2045 6.7 (5) */
 
 /* ---- status codes */
 
@@ -41,8 +41,8 @@ bool dsn_status_take(struct str *text, struct dsn_status *out)
 	struct str s = *text;
 	uint16_t of_class, subject, detail;
 
-	if (!take_number(&s, &of_class) || !take_dot(&s) || !take_number(&s, &subject) || !take_dot(&s) ||
-	    !take_number(&s, &detail))
+	if (!take_number(&s, &of_class) || !take_dot(&s) || !take_number(&s, &subject) ||
+	    !take_dot(&s) || !take_number(&s, &detail))
 		return false;
 	if (of_class != 2 && of_class != 4 && of_class != 5)
 		return false;
@@ -80,7 +80,7 @@ static bool add_field(struct buf *b, const char *name, const char *prefix, struc
 
 	memcpy(text, prefix, n);
 	value = clean(value, text + n, DSN_DIAGNOSTIC);
-	if (value.n)                            /* trimmed at its front: close the gap */
+	if (value.n) /* trimmed at its front: close the gap */
 		memmove(text + n, value.p, value.n);
 	return header_write(b, str_of(name), (struct str){ text, n + value.n });
 }
@@ -102,13 +102,17 @@ static bool add_date(struct buf *b, const char *name, uint64_t wall_us)
 
 static bool has(struct str s, struct str needle)
 {
-	for (ptrdiff_t at; s.n >= needle.n && (at = str_find(s, *needle.p)) >= 0; s = str_drop(s, (size_t)at + 1))
+	for (ptrdiff_t at; s.n >= needle.n && (at = str_find(s, *needle.p)) >= 0;
+	     s = str_drop(s, (size_t)at + 1))
 		if (str_has_prefix(str_drop(s, (size_t)at), needle))
 			return true;
 	return false;
 }
 
-/* make_boundary - only the original's header may hold a line that begins with it; our own lines cannot */
+/*
+ * make_boundary - only the original's header may hold a line that begins with it; our own lines
+ * cannot
+ */
 static struct str make_boundary(const struct dsn *d, char text[BOUNDARY])
 {
 	char id[ID_TEXT + 1];
@@ -117,7 +121,8 @@ static struct str make_boundary(const struct dsn *d, char text[BOUNDARY])
 
 	id_text(&d->id, id);
 	do
-		boundary = (struct str){ text, (size_t)snprintf(text, BOUNDARY, "=_%s.%u", id, n++) };
+		boundary =
+			(struct str){ text, (size_t)snprintf(text, BOUNDARY, "=_%s.%u", id, n++) };
 	while (has(d->header, boundary));
 	return boundary;
 }
@@ -142,16 +147,19 @@ static bool add_top(struct buf *b, const struct dsn *d, struct str boundary)
 	bool is_failure = has_action(d, DSN_FAILED);
 	char text[BOUNDARY + 80], host[DSN_DIAGNOSTIC], id[ID_TEXT + 1];
 	struct str clean_host = clean(d->host, host, 255);
-	int n = snprintf(text, sizeof text, "multipart/report; report-type=delivery-status; boundary=\"%.*s\"",
-	                 STR_ARG(boundary));
+	int n = snprintf(text, sizeof text,
+			 "multipart/report; report-type=delivery-status; boundary=\"%.*s\"",
+			 STR_ARG(boundary));
 
-	return buf_printf(b, "From: Mail Delivery System <MAILER-DAEMON@%.*s>\r\n", STR_ARG(clean_host)) &&
+	return buf_printf(b, "From: Mail Delivery System <MAILER-DAEMON@%.*s>\r\n",
+			  STR_ARG(clean_host)) &&
 	       buf_printf(b, "To: <%.*s>\r\n", STR_ARG(d->to)) &&
 	       add_field(b, "Subject", "",
-	                 is_failure ? STR("Undelivered mail returned to sender")
-	                            : STR("Delivery of your mail is delayed")) &&
+			 is_failure ? STR("Undelivered mail returned to sender")
+				    : STR("Delivery of your mail is delayed")) &&
 	       add_date(b, "Date", d->wall_us) &&
-	       buf_printf(b, "Message-ID: <%s@%.*s>\r\n", id_text(&d->id, id), STR_ARG(clean_host)) &&
+	       buf_printf(b, "Message-ID: <%s@%.*s>\r\n", id_text(&d->id, id),
+			  STR_ARG(clean_host)) &&
 	       add_field(b, "Auto-Submitted", "", STR("auto-replied")) &&
 	       add_field(b, "MIME-Version", "", STR("1.0")) &&
 	       add_field(b, "Content-Type", "", (struct str){ text, (size_t)n });
@@ -160,10 +168,10 @@ static bool add_top(struct buf *b, const struct dsn *d, struct str boundary)
 /* ---- for people */
 
 static const char *const introductions[] = {
-	[DSN_FAILED] = "Your message could not be delivered to the following recipients. It will not be\r\n"
-	               "tried again.\r\n",
-	[DSN_DELAYED] = "Your message has not been delivered yet to the following recipients. This is a\r\n"
-	                "warning only: it will be tried again, and you need not send it again.\r\n",
+	[DSN_FAILED] = "Your message could not be delivered to the following recipients.\r\n"
+		       "It will not be tried again.\r\n",
+	[DSN_DELAYED] = "Your message has not yet been delivered to the following recipients.\r\n"
+			"This is a warning only: it will be tried again by itself.\r\n",
 };
 
 static bool add_people_of(struct buf *b, const struct dsn *d, enum dsn_action action)
@@ -177,7 +185,8 @@ static bool add_people_of(struct buf *b, const struct dsn *d, enum dsn_action ac
 		struct str why = clean(r->diagnostic, reason, sizeof reason);
 
 		if (r->action == action)
-			fits = buf_printf(b, "\r\n    <%.*s>\r\n        %.*s\r\n", STR_ARG(who), STR_ARG(why));
+			fits = buf_printf(b, "\r\n    <%.*s>\r\n        %.*s\r\n", STR_ARG(who),
+					  STR_ARG(why));
 	}
 	return fits;
 }
@@ -196,20 +205,25 @@ static bool add_people(struct buf *b, const struct dsn *d, struct str boundary)
 /* ---- for programs */
 
 /*
- * per-message-fields = [ original-envelope-id-field CRLF ] reporting-mta-field CRLF ... [ arrival-date-field CRLF ]
+ * per-message-fields = [ original-envelope-id-field CRLF ] reporting-mta-field CRLF
+ *                      [ dsn-gateway-field CRLF ] [ received-from-mta-field CRLF ]
+ *                      [ arrival-date-field CRLF ]
  *                      *( extension-field CRLF )
  */
 static bool add_message_fields(struct buf *b, const struct dsn *d)
 {
 	return add_optional(b, "Original-Envelope-Id", "", d->envelope_id) &&
-	       add_field(b, "Reporting-MTA", "dns; ", d->host) && add_date(b, "Arrival-Date", d->arrived_us) &&
+	       add_field(b, "Reporting-MTA", "dns; ", d->host) &&
+	       add_date(b, "Arrival-Date", d->arrived_us) &&
 	       add_optional(b, "X-Moongate-Id", "", d->original_id);
 }
 
 /*
- * per-recipient-fields = [ original-recipient-field CRLF ] final-recipient-field CRLF action-field CRLF
- *                        status-field CRLF [ remote-mta-field CRLF ] [ diagnostic-code-field CRLF ]
- *                        [ last-attempt-date-field CRLF ] [ final-log-id-field CRLF ] [ will-retry-until-field CRLF ]
+ * per-recipient-fields = [ original-recipient-field CRLF ] final-recipient-field CRLF
+ *                        action-field CRLF status-field CRLF [ remote-mta-field CRLF ]
+ *                        [ diagnostic-code-field CRLF ] [ last-attempt-date-field CRLF ]
+ *                        [ final-log-id-field CRLF ] [ will-retry-until-field CRLF ]
+ *                        *( extension-field CRLF )
  */
 static bool add_rcpt_fields(struct buf *b, const struct dsn_rcpt *r)
 {
@@ -218,10 +232,13 @@ static bool add_rcpt_fields(struct buf *b, const struct dsn_rcpt *r)
 
 	return buf_add(b, STR("\r\n")) && add_optional(b, "Original-Recipient", "", r->original) &&
 	       add_field(b, "Final-Recipient", "rfc822; ", r->final) &&
-	       add_field(b, "Action", "", r->action == DSN_FAILED ? STR("failed") : STR("delayed")) &&
-	       add_field(b, "Status", "", dsn_status_parse(r->status, &status) ? r->status : none) &&
+	       add_field(b, "Action", "",
+			 r->action == DSN_FAILED ? STR("failed") : STR("delayed")) &&
+	       add_field(b, "Status", "",
+			 dsn_status_parse(r->status, &status) ? r->status : none) &&
 	       add_optional(b, "Remote-MTA", "dns; ", r->remote_mta) &&
-	       add_optional(b, "Diagnostic-Code", r->is_reply ? "smtp; " : "x-moongate; ", r->diagnostic) &&
+	       add_optional(b, "Diagnostic-Code", r->is_reply ? "smtp; " : "x-moongate; ",
+			    r->diagnostic) &&
 	       add_date(b, "Last-Attempt-Date", r->attempted_us) &&
 	       (r->action == DSN_FAILED || add_date(b, "Will-Retry-Until", r->retry_until_us));
 }
@@ -229,7 +246,7 @@ static bool add_rcpt_fields(struct buf *b, const struct dsn_rcpt *r)
 static bool add_programs(struct buf *b, const struct dsn *d, struct str boundary)
 {
 	bool fits = add_part(b, boundary, "message/delivery-status") && buf_add(b, STR("\r\n")) &&
-	            add_message_fields(b, d);
+		    add_message_fields(b, d);
 
 	for (unsigned i = 0; fits && i < d->nrcpts; i++)
 		fits = add_rcpt_fields(b, &d->rcpts[i]);
@@ -256,7 +273,8 @@ static bool is_plain(struct str header)
 	while (header.n) {
 		ptrdiff_t n = str_find(header, '\r');
 
-		if (n < 0 || n > HEADER_LINE || !str_has_prefix(str_drop(header, (size_t)n), STR("\r\n")))
+		if (n < 0 || n > HEADER_LINE ||
+		    !str_has_prefix(str_drop(header, (size_t)n), STR("\r\n")))
 			return false;
 		for (ptrdiff_t i = 0; i < n; i++)
 			if (header.p[i] != '\t' && (header.p[i] < ' ' || header.p[i] > '~'))
@@ -266,7 +284,10 @@ static bool is_plain(struct str header)
 	return true;
 }
 
-/* add_quoted_printable - RFC 2045 6.7: blanks at a line's end are encoded, soft line breaks keep lines within QP_LINE */
+/*
+ * add_quoted_printable - RFC 2045 6.7: blanks at a line's end are encoded, soft line breaks keep
+ * lines within QP_LINE
+ */
 static bool add_quoted_printable(struct buf *b, struct str s)
 {
 	size_t column = 0;
@@ -275,7 +296,8 @@ static bool add_quoted_printable(struct buf *b, struct str s)
 	while (fits && s.n) {
 		unsigned char c = (unsigned char)*s.p;
 		bool is_last = str_has_prefix(str_drop(s, 1), STR("\r\n"));
-		bool is_literal = (c > ' ' && c < 0x7f && c != '=') || ((c == ' ' || c == '\t') && !is_last);
+		bool is_literal =
+			(c > ' ' && c < 0x7f && c != '=') || ((c == ' ' || c == '\t') && !is_last);
 
 		if (str_has_prefix(s, STR("\r\n"))) {
 			fits = buf_add(b, STR("\r\n"));
@@ -302,7 +324,8 @@ static bool add_original(struct buf *b, const struct dsn *d, struct str boundary
 	if (is_plain(header))
 		fits = fits && buf_add(b, STR("\r\n")) && buf_add(b, header);
 	else
-		fits = fits && buf_add(b, STR("Content-Transfer-Encoding: quoted-printable\r\n\r\n")) &&
+		fits = fits &&
+		       buf_add(b, STR("Content-Transfer-Encoding: quoted-printable\r\n\r\n")) &&
 		       add_quoted_printable(b, header);
 	return fits && buf_printf(b, "\r\n--%.*s--\r\n", STR_ARG(boundary));
 }
@@ -312,8 +335,8 @@ bool dsn_write(struct buf *b, const struct dsn *d)
 	size_t before = buf_len(b);
 	char text[BOUNDARY];
 	struct str boundary = make_boundary(d, text);
-	bool fits = add_top(b, d, boundary) && add_people(b, d, boundary) && add_programs(b, d, boundary) &&
-	            add_original(b, d, boundary);
+	bool fits = add_top(b, d, boundary) && add_people(b, d, boundary) &&
+		    add_programs(b, d, boundary) && add_original(b, d, boundary);
 
 	if (!fits)
 		b->tail = b->head + before;

@@ -31,7 +31,9 @@ static size_t blanks(struct str s)
 	return n;
 }
 
-/* line_length_from - with its CRLF; 0: there is none; the first `seen` bytes hold no LF behind a CR */
+/*
+ * line_length_from - with its CRLF; 0: there is none; the first `seen` bytes hold no LF behind a CR
+ */
 static size_t line_length_from(struct str s, size_t seen)
 {
 	struct str rest = str_drop(s, seen);
@@ -54,7 +56,10 @@ static size_t line_length(struct str s)
 
 enum line_kind { LINE_UNSURE, LINE_FIELD, LINE_FOLD, LINE_EMPTY, LINE_BODY };
 
-/* line_kind_of - from as few of its bytes as decide; `is_first`: there is no field that it could be a fold of */
+/*
+ * line_kind_of - from as few of its bytes as decide; `is_first`: there is no field that it could be
+ * a fold of
+ */
 static enum line_kind line_kind_of(struct str s, bool is_first)
 {
 	size_t n;
@@ -65,7 +70,7 @@ static enum line_kind line_kind_of(struct str s, bool is_first)
 		return s.p[1] == '\n' ? LINE_EMPTY : LINE_BODY;
 	if (is_blank(*s.p))
 		return is_first ? LINE_BODY : LINE_FOLD;
-	s = str_head(s, HEADER_LINE);           /* a colon beyond that makes no field */
+	s = str_head(s, HEADER_LINE); /* a colon beyond that makes no field */
 	n = name_length(s);
 	if (n == 0)
 		return LINE_BODY;
@@ -263,8 +268,8 @@ bool header_value_is_valid(struct str value)
 }
 
 /*
- * header_write - a line is broken before blanks only, so that unfolding gives the value back, and never in front of
- * blanks alone: the value is trimmed, so a word follows
+ * header_write - a line is broken before blanks only, so that unfolding gives the value back, and
+ * never in front of blanks alone: the value is trimmed, so a word follows
  */
 bool header_write(struct buf *b, struct str name, struct str value)
 {

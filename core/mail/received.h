@@ -1,8 +1,8 @@
 /*
  * received - the trace fields of RFC 5321 4.4: Received and Return-Path.
  *
- * Invariants  whatever a client said, what is written is one well-formed field of printable ASCII: bytes of HELO that no host
- *             name or literal has become '?'.
+ * Invariants  whatever a client said, what is written is one well-formed field of printable ASCII:
+ *             bytes of HELO that no host name or literal has become '?'.
  */
 #ifndef RECEIVED_H
 #define RECEIVED_H
@@ -15,9 +15,11 @@ struct received {
 	struct str peer_name;           /* what its address resolves to; empty: unknown */
 	struct str peer_ip;             /* text; empty: a Unix socket */
 	struct str host;                /* ours */
-	struct str protocol;            /* SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, LMTP... (RFC 3848) */
+	/* SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, LMTP... (RFC 3848) */
+	struct str protocol;
 	const struct id *id;
-	struct str rcpt;                /* canonical; written only when it is the only one: empty otherwise */
+	/* canonical; written only when it is the only one: empty otherwise */
+	struct str rcpt;
 	uint64_t wall_us;
 };
 

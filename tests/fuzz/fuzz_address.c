@@ -7,7 +7,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What was accepted has a canonical text; that text is accepted, is its own canonical text, and means the same mailbox. */
+/*
+ * What was accepted has a canonical text; that text is accepted, is its own canonical text, and
+ * means the same mailbox.
+ */
 static void check_canonical(const struct address *a)
 {
 	char text[ADDRESS_TEXT], again_text[ADDRESS_TEXT];

@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(copy, data, size);
 	if (date_parse((struct str){ copy, size }, &seconds) && seconds >= 0) {
 		date_write((uint64_t)seconds * 1000000, text);
-		assert(date_parse(str_of(text), &again) && (again == seconds || seconds > 253402300799));
+		assert(date_parse(str_of(text), &again) &&
+		       (again == seconds || seconds > 253402300799));
 	}
 	free(copy);
 	return 0;

@@ -32,14 +32,28 @@ static size_t delimiters(struct str message)
 	return n;
 }
 
-/* The same hostile bytes as a peer's reply, as a name, and as the original's header: the report has its three parts. */
+/*
+ * The same hostile bytes as a peer's reply, as a name, and as the original's header: the report has
+ * its three parts.
+ */
 static void check_report(struct str bytes)
 {
 	struct dsn_rcpt rcpt = {
-		.final = bytes, .original = bytes, .status = bytes, .remote_mta = bytes, .diagnostic = bytes, .is_reply = true,
+		.final = bytes,
+		.original = bytes,
+		.status = bytes,
+		.remote_mta = bytes,
+		.diagnostic = bytes,
+		.is_reply = true,
 	};
 	struct dsn d = {
-		.host = bytes, .to = STR("a@b"), .wall_us = 1, .envelope_id = bytes, .header = bytes, .rcpts = &rcpt, .nrcpts = 1,
+		.host = bytes,
+		.to = STR("a@b"),
+		.wall_us = 1,
+		.envelope_id = bytes,
+		.header = bytes,
+		.rcpts = &rcpt,
+		.nrcpts = 1,
 	};
 	struct header_scan scan;
 	struct buf b;
@@ -48,8 +62,9 @@ static void check_report(struct str bytes)
 	assert(dsn_write(&b, &d));
 	check_lines(buf_str(&b));
 	header_scan_init(&scan);
-	assert(header_scan(&scan, buf_str(&b)) == STEP_DONE && scan.fields == 8 && scan.body == scan.end + 2);
-	if (str_find(bytes, '-') < 0)           /* a header may hold lines that look like another boundary */
+	assert(header_scan(&scan, buf_str(&b)) == STEP_DONE && scan.fields == 8 &&
+	       scan.body == scan.end + 2);
+	if (str_find(bytes, '-') < 0) /* a header may hold lines that look like another boundary */
 		assert(delimiters(buf_str(&b)) == 4);
 	buf_fini(&b);
 }

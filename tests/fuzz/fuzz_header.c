@@ -56,7 +56,8 @@ static void check_edits(struct str block, struct arena *a)
 	assert(header_edit(block, edits, &out));
 	assert(header_count(buf_str(&out), STR("A")) == as - (as >= 2));
 	assert(header_count(buf_str(&out), STR("B")) == 1);
-	assert(header_find(buf_str(&out), STR("C"), 1, &field) && str_eq(header_unfold(a, field.value), STR("y")));
+	assert(header_find(buf_str(&out), STR("C"), 1, &field) &&
+	       str_eq(header_unfold(a, field.value), STR("y")));
 	buf_fini(&out);
 }
 
@@ -95,7 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (step == STEP_DONE) {
 		struct str block = str_head(message, whole.end);
 
-		assert(whole.end == steps.end && whole.body == steps.body && whole.fields == steps.fields);
+		assert(whole.end == steps.end && whole.body == steps.body &&
+		       whole.fields == steps.fields);
 		check_fields(block, whole.fields);
 		check_edits(block, &a);
 	}

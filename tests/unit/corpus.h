@@ -30,7 +30,8 @@ static inline struct str corpus_read(const char *path)
 }
 
 /* corpus_each - call use() with each file below folder; the number of files */
-static inline size_t corpus_each(const char *folder, void (*use)(const char *path, struct str bytes))
+static inline size_t corpus_each(const char *folder,
+				 void (*use)(const char *path, struct str bytes))
 {
 	DIR *dir = opendir(folder);
 	size_t n = 0;

@@ -2,13 +2,18 @@
 
 #include "corpus.h"
 
-#define L64 "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl"
-#define L63 "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijk"
+#define L64     "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl"
+#define L63     "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijk"
 #define ISEMAIL CORPUS_ROOT "addresses/isemail-tests.xml"
 #define FLANKER CORPUS_ROOT "addresses/flanker-mailbox_"
 
 /* clang-format off */
-static const struct { struct str in; enum address_path path; enum address_verdict want; struct str canonical, rest; } paths[] = {
+static const struct {
+	struct str in;
+	enum address_path path;
+	enum address_verdict want;
+	struct str canonical, rest;
+} paths[] = {
 	{ STR("<>"),                      ADDRESS_REVERSE, ADDRESS_OK,     STR(""), STR("") },
 	{ STR("<>"),                      ADDRESS_FORWARD, ADDRESS_SYNTAX, STR_NONE, STR_NONE },
 	{ STR("<a@b>"),                   ADDRESS_REVERSE, ADDRESS_OK,     STR("a@b"), STR("") },
@@ -76,7 +81,11 @@ static const struct { struct str in, canonical, unquoted; bool routing, literal;
 	{ STR("a@[x-Tag:SoMe]"),        STR("a@[x-Tag:SoMe]"),    STR("a"),     false, true },
 };
 
-static const struct { struct str in; enum address_verdict want; enum address_domain kind; } domains[] = {
+static const struct {
+	struct str in;
+	enum address_verdict want;
+	enum address_domain kind;
+} domains[] = {
 	{ STR("mail.example.org"),      ADDRESS_OK, ADDRESS_DOMAIN_NAME },
 	{ STR("localhost"),             ADDRESS_OK, ADDRESS_DOMAIN_NAME },
 	{ STR("3com.x--y"),             ADDRESS_OK, ADDRESS_DOMAIN_NAME },
@@ -135,7 +144,8 @@ TEST(a_path_is_consumed_whole_or_not_at_all)
 		CHECK_INT(i, address_take(&in, paths[i].path, &a), paths[i].want);
 		if (paths[i].want == ADDRESS_OK) {
 			CHECK_STR(i, in, paths[i].rest);
-			CHECK_STR(i, ((struct str){ text, address_write(&a, text) }), paths[i].canonical);
+			CHECK_STR(i, ((struct str){ text, address_write(&a, text) }),
+				  paths[i].canonical);
 		} else {
 			CHECK(i, in.p == bytes.p && in.n == bytes.n);
 		}
@@ -171,7 +181,8 @@ TEST(one_mailbox_has_one_canonical_text)
 		CHECK_INT(i, address_parse(mailboxes[i].in, &a), ADDRESS_OK);
 		canonical = (struct str){ text, address_write(&a, text) };
 		CHECK_STR(i, canonical, mailboxes[i].canonical);
-		CHECK_STR(i, ((struct str){ local, address_unquoted(&a, local) }), mailboxes[i].unquoted);
+		CHECK_STR(i, ((struct str){ local, address_unquoted(&a, local) }),
+			  mailboxes[i].unquoted);
 		CHECK_INT(i, address_has_routing(&a), mailboxes[i].routing);
 		CHECK_INT(i, address_is_literal(&a), mailboxes[i].literal);
 		CHECK_INT(i, address_parse(canonical, &again), ADDRESS_OK);
@@ -183,7 +194,8 @@ TEST(a_copy_has_the_canonical_parts)
 {
 	struct address a, copy;
 	struct arena arena;
-	struct str in = STR("<\"a.b\"@X.Example>"), null = STR("<>"), postmaster = STR("<PostMaster>");
+	struct str in = STR("<\"a.b\"@X.Example>"), null = STR("<>"),
+		   postmaster = STR("<PostMaster>");
 
 	arena_init(&arena, 256);
 	assert_int_equal(address_take(&in, ADDRESS_REVERSE, &a), ADDRESS_OK);
@@ -207,8 +219,12 @@ TEST(a_copy_has_the_canonical_parts)
 
 TEST(different_mailboxes_differ)
 {
-	static const struct { struct str a, b; } pairs[] = {
-		{ STR("a@x"), STR("A@x") }, { STR("a@x"), STR("a@y") }, { STR("a@[1.2.3.4]"), STR("a@1.2.3.4") },
+	static const struct {
+		struct str a, b;
+	} pairs[] = {
+		{ STR("a@x"), STR("A@x") },
+		{ STR("a@x"), STR("a@y") },
+		{ STR("a@[1.2.3.4]"), STR("a@1.2.3.4") },
 		{ STR("\"a b\"@x"), STR("ab@x") },
 	};
 
@@ -236,7 +252,8 @@ TEST(domains_and_literals_are_told_apart)
 TEST(every_verdict_has_its_reason)
 {
 	for (int i = 0; i < ADDRESS_VERDICTS; i++)
-		CHECK(i, address_reason((enum address_verdict)i) && strlen(address_reason((enum address_verdict)i)) > 5);
+		CHECK(i, address_reason((enum address_verdict)i) &&
+				 strlen(address_reason((enum address_verdict)i)) > 5);
 }
 
 /* ---- corpora */
@@ -255,11 +272,20 @@ static struct str between_tags(struct str *xml, const char *open, const char *cl
 	return text;
 }
 
-/* decode - the entities of that file; U+2400 to U+241F are pictures of the control bytes that are meant */
+/*
+ * decode - the entities of that file; U+2400 to U+241F are pictures of the control bytes that are
+ * meant
+ */
 static size_t decode(struct str s, char *to)
 {
-	static const struct { struct str entity; char c; } entities[] = {
-		{ STR("&amp;"), '&' }, { STR("&lt;"), '<' }, { STR("&gt;"), '>' }, { STR("&quot;"), '"' },
+	static const struct {
+		struct str entity;
+		char c;
+	} entities[] = {
+		{ STR("&amp;"), '&' },
+		{ STR("&lt;"), '<' },
+		{ STR("&gt;"), '>' },
+		{ STR("&quot;"), '"' },
 	};
 	size_t n = 0;
 
@@ -286,12 +312,14 @@ static size_t decode(struct str s, char *to)
 }
 
 /*
- * RFC 5321 is the smaller grammar: CFWS and the obsolete forms of RFC 5322 exist in a message's header only, and its
- * limits on length are our limits. So by category, without exceptions: these three are mailboxes of SMTP.
+ * RFC 5321 is the smaller grammar: CFWS and the obsolete forms of RFC 5322 exist in a message's
+ * header only, and its limits on length are our limits. So by category, without exceptions: these
+ * three are mailboxes of SMTP.
  */
 static bool is_smtp_category(struct str category)
 {
-	static const struct str good[] = { STR("ISEMAIL_VALID_CATEGORY"), STR("ISEMAIL_DNSWARN"), STR("ISEMAIL_RFC5321") };
+	static const struct str good[] = { STR("ISEMAIL_VALID_CATEGORY"), STR("ISEMAIL_DNSWARN"),
+					   STR("ISEMAIL_RFC5321") };
 
 	for (size_t i = 0; i < COUNT(good); i++)
 		if (str_eq(category, good[i]))
@@ -319,7 +347,8 @@ TEST(isemail_vectors_are_judged_by_their_category)
 
 		assert_true(address.n < sizeof bytes);
 		in = heap_copy((struct str){ bytes, decode(address, bytes) });
-		CHECK_INT(strtoul(id.p, NULL, 10), address_parse(in, &a) == ADDRESS_OK, is_smtp_category(category));
+		CHECK_INT(strtoul(id.p, NULL, 10), address_parse(in, &a) == ADDRESS_OK,
+			  is_smtp_category(category));
 		heap_free(in);
 	}
 	assert_true(n > 150);
@@ -328,15 +357,24 @@ TEST(isemail_vectors_are_judged_by_their_category)
 }
 
 /* Lines of the two lists that RFC 5321 judges otherwise than the list does. */
-static const struct { struct str line, reason; } exceptions[] = {
+static const struct {
+	struct str line, reason;
+} exceptions[] = {
 	{ STR("bob@under_scope"), STR("an underscore is no letter, digit or hyphen") },
-	{ STR("Bill Gates <\"billy\"@retired.Micr!osoft99.com>"), STR("'!' is no letter, digit or hyphen") },
-	{ STR("first.last@[IPv6:1111:2222:3333::4444:5555:12.34.56.78]"), STR("'::' stands for two groups at least") },
-	{ STR("first.last@[IPv6:1111:2222:3333::4444:5555:6666:7777]"), STR("'::' stands for two groups at least") },
-	{ STR("first.last@[IPv6:::a2:a3:a4:b1:b2:b3:b4]"), STR("'::' stands for two groups at least") },
-	{ STR("first.last@[IPv6:a1:a2:a3:a4:b1:b2:b3::]"), STR("'::' stands for two groups at least") },
-	{ STR("first.last@[IPv6:::a2:a3:a4:b1:ffff:11.22.33.44]"), STR("'::' stands for two groups at least") },
-	{ STR("first.last@[IPv6:a1:a2:a3:a4:b1::11.22.33.44]"), STR("'::' stands for two groups at least") },
+	{ STR("Bill Gates <\"billy\"@retired.Micr!osoft99.com>"),
+	  STR("'!' is no letter, digit or hyphen") },
+	{ STR("first.last@[IPv6:1111:2222:3333::4444:5555:12.34.56.78]"),
+	  STR("'::' stands for two groups at least") },
+	{ STR("first.last@[IPv6:1111:2222:3333::4444:5555:6666:7777]"),
+	  STR("'::' stands for two groups at least") },
+	{ STR("first.last@[IPv6:::a2:a3:a4:b1:b2:b3:b4]"),
+	  STR("'::' stands for two groups at least") },
+	{ STR("first.last@[IPv6:a1:a2:a3:a4:b1:b2:b3::]"),
+	  STR("'::' stands for two groups at least") },
+	{ STR("first.last@[IPv6:::a2:a3:a4:b1:ffff:11.22.33.44]"),
+	  STR("'::' stands for two groups at least") },
+	{ STR("first.last@[IPv6:a1:a2:a3:a4:b1::11.22.33.44]"),
+	  STR("'::' stands for two groups at least") },
 	{ STR("(this is a comment) test@example.com"), STR("comments are for headers") },
 	{ STR("(this is a comment)test@example.com"), STR("comments are for headers") },
 	{ STR("test@example.com(this is a comment)"), STR("comments are for headers") },
@@ -352,7 +390,10 @@ static bool is_exception(struct str line)
 	return false;
 }
 
-/* flanker_line - the address on a line: behind a display name, or in a comment that says "domain literal"; empty: none */
+/*
+ * flanker_line - the address on a line: behind a display name, or in a comment that says "domain
+ * literal"; empty: none
+ */
 static struct str flanker_line(struct str line)
 {
 	if (str_has_prefix(line, STR("# first.last@[")))
@@ -396,11 +437,13 @@ static void judge(const char *path, enum address_verdict verdict)
 		if (line.n == 0)
 			continue;
 		n++;
-		if (!is_ascii(line))            /* for SMTPUTF8 */
+		if (!is_ascii(line)) /* for SMTPUTF8 */
 			CHECK_INT(i, address_parse(line, &a), ADDRESS_8BIT);
 		else
-			CHECK_INT(i, (address_parse(in_angles(line), &a) == ADDRESS_OK) == (verdict == ADDRESS_OK),
-			          !is_exception(line));
+			CHECK_INT(i,
+				  (address_parse(in_angles(line), &a) == ADDRESS_OK) ==
+					  (verdict == ADDRESS_OK),
+				  !is_exception(line));
 	}
 	assert_true(n > 80);
 	heap_free(file);

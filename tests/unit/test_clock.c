@@ -41,7 +41,8 @@ TEST(leap_days_come_when_they_must)
 	static const struct {
 		int year;
 		bool is_leap;
-	} years[] = { { 1900, false }, { 1996, true }, { 2000, true }, { 2023, false }, { 2024, true }, { 2100, false } };
+	} years[] = { { 1900, false }, { 1996, true }, { 2000, true },
+		      { 2023, false }, { 2024, true }, { 2100, false } };
 
 	for (size_t i = 0; i < COUNT(years); i++) {
 		struct clock_date d = { .year = years[i].year, .month = 2, .day = 28 };

@@ -11,8 +11,12 @@ TEST(checksums_match_the_vectors_of_rfc_3720)
 		size_t n;
 		uint32_t want;
 	} table[] = {
-		{ "", 0, 0 },               { "123456789", 9, 0xe3069283 }, { zeros, 32, 0x8a9136aa },
-		{ ones, 32, 0x62a8ab43 },   { up, 32, 0x46dd794e },         { down, 32, 0x113fdb5c },
+		{ "", 0, 0 },
+		{ "123456789", 9, 0xe3069283 },
+		{ zeros, 32, 0x8a9136aa },
+		{ ones, 32, 0x62a8ab43 },
+		{ up, 32, 0x46dd794e },
+		{ down, 32, 0x113fdb5c },
 	};
 
 	memset(ones, 0xff, sizeof ones);
@@ -48,9 +52,10 @@ TEST(what_is_written_is_read)
 
 	buf_init(&b, 1000);
 	assert_true(wire_u8(&b, 0xfe) && wire_u16(&b, 0xfedc) && wire_u32(&b, 0xfedcba98));
-	assert_true(wire_u64(&b, UINT64_C(0xfedcba9876543210)) && wire_id(&b, &id) && wire_str(&b, STR("a\0b")));
+	assert_true(wire_u64(&b, UINT64_C(0xfedcba9876543210)) && wire_id(&b, &id) &&
+		    wire_str(&b, STR("a\0b")));
 	assert_true(wire_str(&b, STR_NONE));
-	assert_int_equal((unsigned char)buf_str(&b).p[1], 0xdc);        /* little-endian */
+	assert_int_equal((unsigned char)buf_str(&b).p[1], 0xdc); /* little-endian */
 	w = (struct wire){ .rest = buf_str(&b) };
 	assert_int_equal(wire_get_u8(&w), 0xfe);
 	assert_int_equal(wire_get_u16(&w), 0xfedc);
@@ -84,8 +89,13 @@ TEST(a_string_longer_than_allowed_or_than_there_is_is_bad)
 		size_t max;
 		bool bad;
 	} table[] = {
-		{ STR("\2\0\0\0ab"), 2, false },        { STR("\2\0\0\0ab"), 1, true },  { STR("\3\0\0\0ab"), 9, true },
-		{ STR("\xff\xff\xff\xff" "ab"), SIZE_MAX, true }, { STR("\0\0\0"), 9, true },
+		{ STR("\2\0\0\0ab"), 2, false },
+		{ STR("\2\0\0\0ab"), 1, true },
+		{ STR("\3\0\0\0ab"), 9, true },
+		{ STR("\xff\xff\xff\xff"
+		      "ab"),
+		  SIZE_MAX, true },
+		{ STR("\0\0\0"), 9, true },
 	};
 
 	for (size_t i = 0; i < COUNT(table); i++) {

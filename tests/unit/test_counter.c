@@ -11,7 +11,7 @@ TEST(what_was_counted_before_attaching_goes_along_and_stale_gauges_do_not)
 	counter_add(COUNTER_SESSIONS, 2);
 	gauge_set(GAUGE_SESSIONS_OPEN, 1);
 	histogram_add(HISTOGRAM_SYNC_TIME, 9);
-	slab.counters[COUNTER_SESSIONS] = 40;           /* left by the process that had the slab before */
+	slab.counters[COUNTER_SESSIONS] = 40; /* left by the process that had the slab before */
 	slab.gauges[GAUGE_SESSIONS_OPEN] = 17;
 	slab.gauges[GAUGE_QUEUE_HELD] = 17;
 	counter_attach(&slab);
@@ -39,13 +39,22 @@ TEST(a_time_falls_into_the_first_bucket_that_holds_it)
 		uint64_t us;
 		unsigned bucket;
 	} table[] = {
-		{ 0, 0 },    { 1, 0 },     { 8, 0 },      { 9, 1 },   { 16, 1 },         { 17, 2 },
-		{ 1024, 7 }, { 1025, 8 },  { UINT64_C(8) << 26, 26 }, { (UINT64_C(8) << 26) + 1, 27 },
+		{ 0, 0 },
+		{ 1, 0 },
+		{ 8, 0 },
+		{ 9, 1 },
+		{ 16, 1 },
+		{ 17, 2 },
+		{ 1024, 7 },
+		{ 1025, 8 },
+		{ UINT64_C(8) << 26, 26 },
+		{ (UINT64_C(8) << 26) + 1, 27 },
 		{ UINT64_MAX, 27 },
 	};
 
 	for (size_t i = 0; i < COUNT(table); i++) {
-		uint64_t *bucket = &slab.histograms[HISTOGRAM_HOOK_TIME].buckets[table[i].bucket], before = *bucket;
+		uint64_t *bucket = &slab.histograms[HISTOGRAM_HOOK_TIME].buckets[table[i].bucket],
+			 before = *bucket;
 
 		histogram_add(HISTOGRAM_HOOK_TIME, table[i].us);
 		CHECK_INT(i, *bucket, before + 1);
@@ -94,7 +103,8 @@ TEST(every_figure_has_a_name_of_its_own_and_a_help)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_was_counted_before_attaching_goes_along_and_stale_gauges_do_not),
+		cmocka_unit_test(
+			what_was_counted_before_attaching_goes_along_and_stale_gauges_do_not),
 		cmocka_unit_test(counters_add_and_gauges_move),
 		cmocka_unit_test(a_time_falls_into_the_first_bucket_that_holds_it),
 		cmocka_unit_test(rules_have_slots_by_name_and_the_last_is_for_the_rest),

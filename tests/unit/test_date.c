@@ -60,7 +60,8 @@ TEST(what_is_written_is_read_back)
 {
 	char text[DATE_TEXT];
 
-	assert_string_equal(date_write(UINT64_C(1795518555999999), text), "Tue, 24 Nov 2026 11:09:15 +0000");
+	assert_string_equal(date_write(UINT64_C(1795518555999999), text),
+			    "Tue, 24 Nov 2026 11:09:15 +0000");
 	assert_string_equal(date_write(0, text), "Thu, 1 Jan 1970 00:00:00 +0000");
 	for (int64_t t = 0; t < INT64_C(200000000000); t += 987654321) {
 		int64_t back = -1;

@@ -7,7 +7,12 @@
 
 TEST(status_codes_are_taken_from_the_front_of_a_reply)
 {
-	static const struct { struct str text; bool ok; struct dsn_status want; struct str rest; } table[] = {
+	static const struct {
+		struct str text;
+		bool ok;
+		struct dsn_status want;
+		struct str rest;
+	} table[] = {
 		{ STR("5.1.1 no such user"), true, { 5, 1, 1 }, STR("no such user") },
 		{ STR("2.0.0"), true, { 2, 0, 0 }, STR("") },
 		{ STR("4.999.999 x"), true, { 4, 999, 999 }, STR("x") },
@@ -28,8 +33,9 @@ TEST(status_codes_are_taken_from_the_front_of_a_reply)
 		struct dsn_status got = { 0 };
 
 		CHECK_INT(i, dsn_status_take(&rest, &got), table[i].ok);
-		CHECK(i, got.of_class == table[i].want.of_class && got.subject == table[i].want.subject &&
-		             got.detail == table[i].want.detail);
+		CHECK(i, got.of_class == table[i].want.of_class &&
+				 got.subject == table[i].want.subject &&
+				 got.detail == table[i].want.detail);
 		CHECK_STR(i, rest, table[i].rest);
 		CHECK_INT(i, dsn_status_parse(text, &got), table[i].ok && table[i].rest.n == 0);
 		heap_free(text);
@@ -38,7 +44,8 @@ TEST(status_codes_are_taken_from_the_front_of_a_reply)
 
 /* ---- the message */
 
-static const struct str original = STR("Received: from x\r\n\tby y; date\r\nFrom: a@b\r\nSubject: hello\r\n");
+static const struct str original =
+	STR("Received: from x\r\n\tby y; date\r\nFrom: a@b\r\nSubject: hello\r\n");
 
 static const struct dsn_rcpt rcpts[] = {
 	{
@@ -117,11 +124,12 @@ static void read_report(struct str message, struct arena *a, struct parts *out)
 	rest = body_of(message, &out->top);
 	assert_true(header_find(out->top, STR("Content-Type"), 1, &field));
 	type = header_unfold(a, field.value);
-	assert_true(str_has_prefix(type, STR("multipart/report; report-type=delivery-status; boundary=\"")));
+	assert_true(str_has_prefix(
+		type, STR("multipart/report; report-type=delivery-status; boundary=\"")));
 	type = str_drop(type, (size_t)str_find(type, '"') + 1);
 	assert_true(str_take(&type, '"', &delimiter));
 	delimiter = arena_printf(a, "\r\n--%.*s", STR_ARG(delimiter));
-	assert_true(str_has_prefix(rest, str_drop(delimiter, 2)));      /* no preamble */
+	assert_true(str_has_prefix(rest, str_drop(delimiter, 2))); /* no preamble */
 	rest = str_drop(rest, delimiter.n);
 	out->people = body_of(part_take(&rest, delimiter), &ignored);
 	rest = str_drop(rest, 2);
@@ -136,7 +144,8 @@ static bool has_field(struct str fields, const char *name, const char *want)
 {
 	struct header_field field;
 
-	return header_find(fields, str_of(name), 1, &field) && str_eq(str_trim(field.value), str_of(want));
+	return header_find(fields, str_of(name), 1, &field) &&
+	       str_eq(str_trim(field.value), str_of(want));
 }
 
 TEST(a_report_has_its_three_parts)
@@ -153,10 +162,12 @@ TEST(a_report_has_its_three_parts)
 	message = heap_copy(buf_str(&b));
 	read_report(message, &a, &parts);
 
-	assert_true(has_field(parts.top, "From", "Mail Delivery System <MAILER-DAEMON@mx.example.org>"));
+	assert_true(has_field(parts.top, "From",
+			      "Mail Delivery System <MAILER-DAEMON@mx.example.org>"));
 	assert_true(has_field(parts.top, "To", "<sender@example.com>"));
 	assert_true(has_field(parts.top, "Date", "Tue, 24 Nov 2026 11:09:15 +0000"));
-	assert_true(has_field(parts.top, "Message-ID", "<00000000000000000000000007@mx.example.org>"));
+	assert_true(
+		has_field(parts.top, "Message-ID", "<00000000000000000000000007@mx.example.org>"));
 	assert_true(has_field(parts.top, "Auto-Submitted", "auto-replied"));
 	assert_true(has_field(parts.top, "MIME-Version", "1.0"));
 
@@ -203,21 +214,32 @@ TEST(only_a_failure_is_called_one)
 		message = buf_str(&b);
 		assert_true(header_find(message, STR("Subject"), 1, &field));
 		CHECK_STR(i, str_trim(field.value),
-		          i == 0 ? STR("Undelivered mail returned to sender") : STR("Delivery of your mail is delayed"));
+			  i == 0 ? STR("Undelivered mail returned to sender")
+				 : STR("Delivery of your mail is delayed"));
 	}
 	buf_fini(&b);
 }
 
-/* The original tries to end its part, to begin a field, to be 8-bit or endless: the report stays what it is. */
+/*
+ * The original tries to end its part, to begin a field, to be 8-bit or endless: the report stays
+ * what it is.
+ */
 TEST(no_header_of_an_original_breaks_the_report)
 {
 	static char endless[5000];
-	const struct { struct str header; bool is_plain; } table[] = {
+	const struct {
+		struct str header;
+		bool is_plain;
+	} table[] = {
 		{ STR(""), true },
-		{ STR("Subject: x"), false },                                           /* no CRLF at its end */
+		{ STR("Subject: x"), false }, /* no CRLF at its end */
 		{ STR("A: 1\r\n --=_00000000000000000000000007.0--\r\n"), true },
-		{ STR("A: 1\r\n--=_00000000000000000000000007.0\r\n --=_00000000000000000000000007.1\r\n"), true },
-		{ STR("Subject: gr\xc3\xbc\xc3\x9f" "e = all \r\n"), false },
+		{ STR("A: 1\r\n--=_00000000000000000000000007.0\r\n "
+		      "--=_00000000000000000000000007.1\r\n"),
+		  true },
+		{ STR("Subject: gr\xc3\xbc\xc3\x9f"
+		      "e = all \r\n"),
+		  false },
 		{ STR("A: 1\nB: 2\r\n"), false },
 		{ STR("A: \r\r\n"), false },
 		{ STR("A: nul \0\r\n"), false },
@@ -240,14 +262,16 @@ TEST(no_header_of_an_original_breaks_the_report)
 		assert_true(dsn_write(&b, &d));
 		message = heap_copy(buf_str(&b));
 		read_report(message, &a, &parts);
-		CHECK_INT(i, header_count(parts.about_type, STR("Content-Transfer-Encoding")), !table[i].is_plain);
+		CHECK_INT(i, header_count(parts.about_type, STR("Content-Transfer-Encoding")),
+			  !table[i].is_plain);
 		if (table[i].is_plain)
 			CHECK_STR(i, parts.about, table[i].header);
 		rest = message;
 		while (str_take(&rest, '\n', &line)) {
 			CHECK(i, line.n <= HEADER_LINE + 1 && str_has_suffix(line, STR("\r")));
 			for (size_t k = 0; k + 1 < line.n; k++)
-				CHECK(i, (line.p[k] >= ' ' || line.p[k] == '\t') && line.p[k] < 0x7f);
+				CHECK(i,
+				      (line.p[k] >= ' ' || line.p[k] == '\t') && line.p[k] < 0x7f);
 		}
 		CHECK_INT(i, rest.n, 0);
 		heap_free(message);
@@ -266,13 +290,15 @@ TEST(quoted_printable_follows_rfc_2045)
 
 	buf_init(&b, 1 << 20);
 	arena_init(&a, 1 << 20);
-	d.header = STR("S: \xc3\xbc=1 \r\nT: 3456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789\t\r\n");
+	d.header = STR("S: \xc3\xbc=1 \r\nT: 3456789 123456789 123456789 123456789 123456789 "
+		       "123456789 123456789 123456789\t\r\n");
 	assert_true(dsn_write(&b, &d));
 	message = heap_copy(buf_str(&b));
 	read_report(message, &a, &parts);
 	CHECK_STR(0, parts.about,
-	          STR("S: =C3=BC=3D1=20\r\n"
-	              "T: 3456789 123456789 123456789 123456789 123456789 123456789 123456789 1234=\r\n56789=09\r\n"));
+		  STR("S: =C3=BC=3D1=20\r\n"
+		      "T: 3456789 123456789 123456789 123456789 123456789 123456789 123456789 "
+		      "1234=\r\n56789=09\r\n"));
 	heap_free(message);
 	arena_fini(&a);
 	buf_fini(&b);

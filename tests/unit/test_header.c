@@ -86,17 +86,25 @@ static void check_scan(size_t row, struct str message, enum step want, enum head
 TEST(fields_and_bytes_have_their_limits)
 {
 	struct str end = STR("\r\nbody\r\n");
-	struct str long_line = STR("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+	struct str long_line =
+		STR("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
 
 	check_scan(0, repeat(STR("A: b\r\n"), HEADER_FIELDS, end), STEP_DONE, HEADER_OK);
-	check_scan(1, repeat(STR("A: b\r\n"), HEADER_FIELDS + 1, end), STEP_ERROR, HEADER_MANY_FIELDS);
-	check_scan(2, repeat(STR("A: 56789abcdef\r\n 23456789abcdef\r\n"), HEADER_BLOCK / 32, end), STEP_ERROR,
-	           HEADER_MANY_FIELDS);
-	check_scan(3, repeat(STR("X: 3456789abcdef\r\n 3456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n"
-	                         " 3456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n"
-	                         " 3456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n"
-	                         " 3456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n"),
-	                     900, end), STEP_ERROR, HEADER_BIG);
+	check_scan(1, repeat(STR("A: b\r\n"), HEADER_FIELDS + 1, end), STEP_ERROR,
+		   HEADER_MANY_FIELDS);
+	check_scan(2, repeat(STR("A: 56789abcdef\r\n 23456789abcdef\r\n"), HEADER_BLOCK / 32, end),
+		   STEP_ERROR, HEADER_MANY_FIELDS);
+	check_scan(3,
+		   repeat(STR("X: 3456789abcdef\r\n "
+			      "3456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n"
+			      " 3456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef012345"
+			      "6789abcdef\r\n"
+			      " 3456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef012345"
+			      "6789abcdef\r\n"
+			      " 3456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef012345"
+			      "6789abcdef\r\n"),
+			  900, end),
+		   STEP_ERROR, HEADER_BIG);
 	/* A body without a header and without a line end is none of the header's business. */
 	check_scan(4, repeat(long_line, HEADER_BLOCK / 32, end), STEP_DONE, HEADER_OK);
 }
@@ -124,11 +132,14 @@ TEST(long_lines_are_counted_not_refused)
 
 /* ---- what is in it */
 
-static const struct str block = STR("Received: one\r\nSubject : =?x?=\r\n folded\r\n\t twice \r\nreceived: two\r\nX:\r\n");
+static const struct str block =
+	STR("Received: one\r\nSubject : =?x?=\r\n folded\r\n\t twice \r\nreceived: two\r\nX:\r\n");
 
 TEST(fields_come_out_one_by_one)
 {
-	static const struct { struct str name, value; } want[] = {
+	static const struct {
+		struct str name, value;
+	} want[] = {
 		{ STR("Received"), STR(" one") },
 		{ STR("Subject"), STR(" =?x?=\r\n folded\r\n\t twice ") },
 		{ STR("received"), STR(" two") },
@@ -164,9 +175,13 @@ TEST(fields_are_found_by_name_and_number)
 
 TEST(unfolding_removes_line_ends_and_nothing_else)
 {
-	static const struct { struct str value, want; } table[] = {
+	static const struct {
+		struct str value, want;
+	} table[] = {
 		{ STR(" =?x?=\r\n folded\r\n\t twice "), STR("=?x?= folded\t twice") },
-		{ STR("  plain  text "), STR("plain  text") }, { STR(""), STR("") }, { STR("\r\n x"), STR("x") },
+		{ STR("  plain  text "), STR("plain  text") },
+		{ STR(""), STR("") },
+		{ STR("\r\n x"), STR("x") },
 		{ STR(" a\nb"), STR("a\nb") },
 	};
 	struct arena a;
@@ -184,11 +199,22 @@ TEST(unfolding_removes_line_ends_and_nothing_else)
 
 TEST(names_and_values_are_checked)
 {
-	static const struct { struct str text; bool name, value; } table[] = {
-		{ STR("X-Spam"), true, true },     { STR("a b"), false, true },         { STR("a:"), false, true },
-		{ STR(""), false, true },          { STR("a\r\nb"), false, false },     { STR("a\rb"), false, false },
-		{ STR("a\nb"), false, false },     { STR("a\0b"), false, false },       { STR("a\tb"), false, true },
-		{ STR("a\x1b"), false, false },    { STR("\xc3\xbc"), false, true },    { STR("a\x7f"), false, false },
+	static const struct {
+		struct str text;
+		bool name, value;
+	} table[] = {
+		{ STR("X-Spam"), true, true },
+		{ STR("a b"), false, true },
+		{ STR("a:"), false, true },
+		{ STR(""), false, true },
+		{ STR("a\r\nb"), false, false },
+		{ STR("a\rb"), false, false },
+		{ STR("a\nb"), false, false },
+		{ STR("a\0b"), false, false },
+		{ STR("a\tb"), false, true },
+		{ STR("a\x1b"), false, false },
+		{ STR("\xc3\xbc"), false, true },
+		{ STR("a\x7f"), false, false },
 		{ STR("!#$%&'*+-/=?^_`{|}~"), true, true },
 	};
 	struct str word = repeat(STR("x"), 1000, STR_NONE);
@@ -207,7 +233,8 @@ TEST(names_and_values_are_checked)
 /* Whatever is written unfolds to what was given, in lines that SMTP carries. */
 TEST(what_is_written_is_read_back)
 {
-	static const struct str words[] = { STR("a"), STR("  bb"), STR("\tccc"), STR(" dddddddddddddddddddddddddddddddddd") };
+	static const struct str words[] = { STR("a"), STR("  bb"), STR("\tccc"),
+					    STR(" dddddddddddddddddddddddddddddddddd") };
 	struct arena a;
 	struct buf value, out;
 
@@ -243,9 +270,18 @@ static bool same(struct str got, const char *want)
 	return str_eq(got, str_of(want));
 }
 
-#define ADD(k, n, v) { .kind = HEADER_ADD_##k, .name = STR(n), .value = STR(v) }
-#define REMOVE(n, i) { .kind = HEADER_REMOVE, .name = STR(n), .nth = i }
-#define REPLACE(n, i, v) { .kind = HEADER_REPLACE, .name = STR(n), .value = STR(v), .nth = i }
+#define ADD(k, n, v)                                                                               \
+	{                                                                                          \
+		.kind = HEADER_ADD_##k, .name = STR(n), .value = STR(v)                            \
+	}
+#define REMOVE(n, i)                                                                               \
+	{                                                                                          \
+		.kind = HEADER_REMOVE, .name = STR(n), .nth = i                                    \
+	}
+#define REPLACE(n, i, v)                                                                           \
+	{                                                                                          \
+		.kind = HEADER_REPLACE, .name = STR(n), .value = STR(v), .nth = i                  \
+	}
 
 TEST(edits_are_applied_in_one_fixed_order)
 {
@@ -276,13 +312,15 @@ TEST(edits_are_applied_in_one_fixed_order)
 		struct header_edit edits[4];
 		struct buf out;
 
-		for (int again = 0; again < 2; again++) {        /* the same edits serve every copy of a message */
+		for (int again = 0; again < 2;
+		     again++) { /* the same edits serve every copy of a message */
 			memcpy(edits, table[i].edits, sizeof edits);
 			for (unsigned k = 0; k + 1 < table[i].n; k++)
 				edits[k].next = &edits[k + 1];
 			edits[0].seen = (unsigned)again * 7;
 			buf_init(&out, 1024);
-			CHECK(i, header_edit(str_of(table[i].block), table[i].n ? edits : NULL, &out));
+			CHECK(i,
+			      header_edit(str_of(table[i].block), table[i].n ? edits : NULL, &out));
 			if (!same(buf_str(&out), table[i].want))
 				fail_msg("row %zu: '%.*s'", i, STR_ARG(buf_str(&out)));
 			buf_fini(&out);

@@ -47,7 +47,8 @@ TEST(known_ids_have_known_texts)
 	} table[] = {
 		{ { { 0 } }, STR("00000000000000000000000000") },
 		{ { { [15] = 1 } }, STR("00000000000000000000000001") },
-		{ { { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 } },
+		{ { { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+		      255 } },
 		  STR("7zzzzzzzzzzzzzzzzzzzzzzzzz") },
 		{ { { 0x80 } }, STR("40000000000000000000000000") },
 	};
@@ -65,10 +66,14 @@ TEST(parsing_is_kind_to_people_and_strict_to_the_rest)
 		struct str text;
 		bool ok;
 	} table[] = {
-		{ STR("01ARZ3NDEKTSV4RRFFQ69G5FAV"), true }, { STR("oilARZ3NDEKTSV4RRFFQ69G5FA"), true },
-		{ STR("01arz3ndektsv4rrffq69g5fau"), false }, { STR("81arz3ndektsv4rrffq69g5fav"), false },
-		{ STR("01arz3ndektsv4rrffq69g5fa"), false }, { STR("01arz3ndektsv4rrffq69g5favv"), false },
-		{ STR("01arz3ndektsv4rrffq69g5fa\0"), false }, { STR(""), false },
+		{ STR("01ARZ3NDEKTSV4RRFFQ69G5FAV"), true },
+		{ STR("oilARZ3NDEKTSV4RRFFQ69G5FA"), true },
+		{ STR("01arz3ndektsv4rrffq69g5fau"), false },
+		{ STR("81arz3ndektsv4rrffq69g5fav"), false },
+		{ STR("01arz3ndektsv4rrffq69g5fa"), false },
+		{ STR("01arz3ndektsv4rrffq69g5favv"), false },
+		{ STR("01arz3ndektsv4rrffq69g5fa\0"), false },
+		{ STR(""), false },
 		{ STR("-1arz3ndektsv4rrffq69g5fav"), false },
 	};
 	struct id a, b;

@@ -103,8 +103,10 @@ TEST(keys_are_escaped_too)
 
 TEST(numbers_read_back_as_they_were)
 {
-	static const double values[] = { 0.1, -0.1,    1.5,     1e21,    1e-7,    DBL_MAX, DBL_MIN,        1.0 / 3,
-		                         0.25, 123.456, 1e15 + 0.5, -2e-300, 0.00125, 4e15,    1790000000.125, 5e-324 };
+	static const double values[] = { 0.1,        -0.1,    1.5,     1e21, 1e-7,
+					 DBL_MAX,    DBL_MIN, 1.0 / 3, 0.25, 123.456,
+					 1e15 + 0.5, -2e-300, 0.00125, 4e15, 1790000000.125,
+					 5e-324 };
 
 	for (size_t i = 0; i < COUNT(values); i++) {
 		char text[64];
@@ -124,9 +126,12 @@ TEST(numbers_look_as_people_write_them)
 		double value;
 		struct str want;
 	} table[] = {
-		{ 0, STR("0") },     { -3, STR("-3") },       { 0.5, STR("0.5") },       { 1.25, STR("1.25") },
-		{ 1e6, STR("1000000") }, { 0.001, STR("0.001") }, { 12.5, STR("12.5") }, { 1.5e-9, STR("1.5e-9") },
-		{ 1e300, STR("1e300") }, { -0.0625, STR("-0.0625") }, { NAN, STR("null") }, { -INFINITY, STR("null") },
+		{ 0, STR("0") },         { -3, STR("-3") },
+		{ 0.5, STR("0.5") },     { 1.25, STR("1.25") },
+		{ 1e6, STR("1000000") }, { 0.001, STR("0.001") },
+		{ 12.5, STR("12.5") },   { 1.5e-9, STR("1.5e-9") },
+		{ 1e300, STR("1e300") }, { -0.0625, STR("-0.0625") },
+		{ NAN, STR("null") },    { -INFINITY, STR("null") },
 	};
 
 	for (size_t i = 0; i < COUNT(table); i++) {
@@ -185,7 +190,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(commas_and_brackets_place_themselves, begin, end),
-		cmocka_unit_test_setup_teardown(no_string_breaks_its_line_or_a_terminal, begin, end),
+		cmocka_unit_test_setup_teardown(no_string_breaks_its_line_or_a_terminal, begin,
+						end),
 		cmocka_unit_test_setup_teardown(a_long_string_comes_out_whole, begin, end),
 		cmocka_unit_test_setup_teardown(keys_are_escaped_too, begin, end),
 		cmocka_unit_test_setup_teardown(numbers_read_back_as_they_were, begin, end),

@@ -23,8 +23,8 @@ TEST(order_is_that_of_insertion)
 	list_append(&head, &items[3].node);
 	list_prepend(&head, &items[0].node);
 	list_insert(&items[3].node, &items[2].node);
-	LIST_EACH (node, &head)
-		CHECK_INT(want, value_of(node), want++);
+	LIST_EACH(node, &head)
+	CHECK_INT(want, value_of(node), want++);
 	assert_int_equal(want, 4);
 }
 
@@ -37,7 +37,8 @@ TEST(removing_twice_and_while_walking_is_harmless)
 		items[i].value = i;
 		list_append(&head, &items[i].node);
 	}
-	LIST_EACH (node, &head) {
+	LIST_EACH(node, &head)
+	{
 		list_remove(node);
 		list_remove(node);
 	}

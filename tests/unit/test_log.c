@@ -8,7 +8,7 @@ static char caught[LOG_LINE + 1];
 static size_t caught_n;
 static unsigned lines;
 
-static bool catch(void *owner, struct str line)
+static bool catch (void *owner, struct str line)
 {
 	assert_ptr_equal(owner, &lines);
 	assert_true(line.n <= LOG_LINE);
@@ -41,7 +41,8 @@ TEST(a_line_begins_with_time_level_event_and_role)
 	log_close();
 	assert_int_equal(lines, 1);
 	CHECK_STR(0, behind_time(),
-	          STR("\"level\":\"warn\",\"event\":\"rcpt.refused\",\"role\":\"edge\",\"index\":3,\"rcpt\":\"a\\nb\"}\n"));
+		  STR("\"level\":\"warn\",\"event\":\"rcpt.refused\",\"role\":\"edge\",\"index\":3,"
+		      "\"rcpt\":\"a\\nb\"}\n"));
 }
 
 TEST(lines_below_the_lowest_level_cost_nothing_and_go_nowhere)
@@ -63,8 +64,9 @@ TEST(a_fault_is_logged_with_its_number)
 	fault_sys(&why, "open x");
 	log_fault(LOG_LEVEL_ERROR, "spool.fault", "segment 7", &why);
 	CHECK_STR(0, behind_time(),
-	          STR("\"level\":\"error\",\"event\":\"spool.fault\",\"role\":\"edge\",\"index\":3,\"text\":\"segment 7\","
-	              "\"fault\":\"open x: No such file or directory\",\"errno\":2}\n"));
+		  STR("\"level\":\"error\",\"event\":\"spool.fault\",\"role\":\"edge\",\"index\":3,"
+		      "\"text\":\"segment 7\","
+		      "\"fault\":\"open x: No such file or directory\",\"errno\":2}\n"));
 	log_fault(LOG_LEVEL_ERROR, "x", "no fault", NULL);
 	assert_int_equal(lines, 2);
 }
@@ -96,7 +98,7 @@ TEST(a_line_that_is_too_long_is_cut_marked_and_still_json)
 {
 	static char text[1000];
 
-	memset(text, '"', sizeof text);         /* each byte takes two */
+	memset(text, '"', sizeof text); /* each byte takes two */
 	for (size_t n = 1; n < sizeof text; n += 83) {
 		struct json *j = log_open(LOG_LEVEL_INFO, "x");
 
@@ -112,7 +114,9 @@ TEST(a_line_that_is_too_long_is_cut_marked_and_still_json)
 		}
 		log_close();
 		CHECK(n, is_balanced((struct str){ caught, caught_n }));
-		CHECK_INT(n, str_has_suffix((struct str){ caught, caught_n }, STR(",\"cut\":true}\n")), n > 1);
+		CHECK_INT(n,
+			  str_has_suffix((struct str){ caught, caught_n }, STR(",\"cut\":true}\n")),
+			  n > 1);
 	}
 }
 
@@ -120,7 +124,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_line_begins_with_time_level_event_and_role, begin),
-		cmocka_unit_test_setup(lines_below_the_lowest_level_cost_nothing_and_go_nowhere, begin),
+		cmocka_unit_test_setup(lines_below_the_lowest_level_cost_nothing_and_go_nowhere,
+				       begin),
 		cmocka_unit_test_setup(a_fault_is_logged_with_its_number, begin),
 		cmocka_unit_test_setup(a_line_that_is_too_long_is_cut_marked_and_still_json, begin),
 	};

@@ -37,11 +37,13 @@ TEST(what_was_put_is_found_until_it_is_removed)
 	fill(&m);
 	assert_int_equal(m.count, MANY);
 	for (size_t i = 0; i < MANY; i++)
-		CHECK(i, map_get(&m, map_hash(items[i].key), is_item, &items[i].key) == &items[i].node);
+		CHECK(i, map_get(&m, map_hash(items[i].key), is_item, &items[i].key) ==
+				 &items[i].node);
 	for (size_t i = 0; i < MANY; i += 2)
 		map_remove(&m, &items[i].node);
 	for (size_t i = 0; i < MANY; i++)
-		CHECK_INT(i, !map_get(&m, map_hash(items[i].key), is_item, &items[i].key), i % 2 == 0);
+		CHECK_INT(i, !map_get(&m, map_hash(items[i].key), is_item, &items[i].key),
+			  i % 2 == 0);
 	assert_int_equal(m.count, MANY / 2);
 	map_fini(&m);
 }

@@ -41,11 +41,11 @@ TEST(a_field_has_every_clause_in_its_order)
 
 	assert_true(received_write(&out, &r));
 	CHECK_STR(0, buf_str(&out),
-	          STR("Received: from client.example\r\n"
-	              "\t(mail.example [192.0.2.1])\r\n"
-	              "\tby mx.example.org with ESMTP id 00000000000000000000000000\r\n"
-	              "\tfor <\"a b\"@example.org>;\r\n"
-	              "\tTue, 24 Nov 2026 11:09:15 +0000\r\n"));
+		  STR("Received: from client.example\r\n"
+		      "\t(mail.example [192.0.2.1])\r\n"
+		      "\tby mx.example.org with ESMTP id 00000000000000000000000000\r\n"
+		      "\tfor <\"a b\"@example.org>;\r\n"
+		      "\tTue, 24 Nov 2026 11:09:15 +0000\r\n"));
 }
 
 TEST(what_is_not_known_is_said_or_left_out)
@@ -56,19 +56,22 @@ TEST(what_is_not_known_is_said_or_left_out)
 	r.peer_ip = STR("2001:db8::1");
 	assert_true(received_write(&out, &r));
 	CHECK_STR(0, buf_str(&out),
-	          STR("Received: from unknown\r\n"
-	              "\t(unknown [IPv6:2001:db8::1])\r\n"
-	              "\tby mx.example.org with ESMTP id 00000000000000000000000000;\r\n"
-	              "\tTue, 24 Nov 2026 11:09:15 +0000\r\n"));
+		  STR("Received: from unknown\r\n"
+		      "\t(unknown [IPv6:2001:db8::1])\r\n"
+		      "\tby mx.example.org with ESMTP id 00000000000000000000000000;\r\n"
+		      "\tTue, 24 Nov 2026 11:09:15 +0000\r\n"));
 	r.peer_ip = STR_NONE;
 	buf_reset(&out);
 	assert_true(received_write(&out, &r));
-	assert_true(str_has_prefix(buf_str(&out), STR("Received: from unknown\r\n\t(unix socket)\r\n")));
+	assert_true(str_has_prefix(buf_str(&out),
+				   STR("Received: from unknown\r\n\t(unix socket)\r\n")));
 }
 
 TEST(no_helo_can_end_the_field_or_begin_a_clause)
 {
-	static const struct { struct str helo, want; } table[] = {
+	static const struct {
+		struct str helo, want;
+	} table[] = {
 		{ STR("[192.0.2.7]"), STR("[192.0.2.7]") },
 		{ STR("my_host"), STR("my_host") },
 		{ STR("a (b) by c; d"), STR("a??b??by?c??d") },
@@ -136,10 +139,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_field_has_every_clause_in_its_order, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_not_known_is_said_or_left_out, begin, end),
-		cmocka_unit_test_setup_teardown(no_helo_can_end_the_field_or_begin_a_clause, begin, end),
+		cmocka_unit_test_setup_teardown(no_helo_can_end_the_field_or_begin_a_clause, begin,
+						end),
 		cmocka_unit_test_setup_teardown(lines_stay_within_the_limit, begin, end),
 		cmocka_unit_test_setup_teardown(a_full_buffer_keeps_no_half_of_it, begin, end),
-		cmocka_unit_test_setup_teardown(the_return_path_has_angles_even_around_nothing, begin, end),
+		cmocka_unit_test_setup_teardown(the_return_path_has_angles_even_around_nothing,
+						begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

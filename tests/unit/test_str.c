@@ -6,10 +6,14 @@ TEST(equality_is_of_bytes_and_ieq_folds_ascii_letters_only)
 		struct str a, b;
 		bool eq, ieq;
 	} table[] = {
-		{ STR(""), STR_NONE, true, true },          { STR("a"), STR("a"), true, true },
-		{ STR("a"), STR("A"), false, true },        { STR("a"), STR("ab"), false, false },
-		{ STR("a\0b"), STR("a\0b"), true, true },   { STR("a\0b"), STR("a\0c"), false, false },
-		{ STR("["), STR("{"), false, false },       { STR("@"), STR("`"), false, false },
+		{ STR(""), STR_NONE, true, true },
+		{ STR("a"), STR("a"), true, true },
+		{ STR("a"), STR("A"), false, true },
+		{ STR("a"), STR("ab"), false, false },
+		{ STR("a\0b"), STR("a\0b"), true, true },
+		{ STR("a\0b"), STR("a\0c"), false, false },
+		{ STR("["), STR("{"), false, false },
+		{ STR("@"), STR("`"), false, false },
 		{ STR("\xc4"), STR("\xe4"), false, false },
 	};
 
@@ -22,7 +26,8 @@ TEST(equality_is_of_bytes_and_ieq_folds_ascii_letters_only)
 
 TEST(sorting_puts_the_shorter_of_two_first)
 {
-	static const struct str sorted[] = { STR(""), STR("A"), STR("a"), STR("a\0"), STR("aa"), STR("b"), STR("\xff") };
+	static const struct str sorted[] = { STR(""),   STR("A"), STR("a"),   STR("a\0"),
+					     STR("aa"), STR("b"), STR("\xff") };
 
 	for (size_t i = 0; i + 1 < COUNT(sorted); i++) {
 		CHECK(i, str_cmp(sorted[i], sorted[i + 1]) < 0);
@@ -100,10 +105,18 @@ TEST(numbers_are_whole_and_bounded)
 		uint64_t max, want;
 		bool ok;
 	} table[] = {
-		{ STR("0"), 10, 0, true },        { STR("007"), 10, 7, true },   { STR("10"), 10, 10, true },
-		{ STR("11"), 10, 0, false },      { STR(""), 10, 0, false },     { STR("-1"), 10, 0, false },
-		{ STR("1 "), 10, 0, false },      { STR("0x1"), 10, 0, false },  { STR("9"), 5, 0, false },
-		{ STR("5"), 5, 5, true },         { STR("\xb2"), 9, 0, false },  { STR("1"), 0, 0, false },
+		{ STR("0"), 10, 0, true },
+		{ STR("007"), 10, 7, true },
+		{ STR("10"), 10, 10, true },
+		{ STR("11"), 10, 0, false },
+		{ STR(""), 10, 0, false },
+		{ STR("-1"), 10, 0, false },
+		{ STR("1 "), 10, 0, false },
+		{ STR("0x1"), 10, 0, false },
+		{ STR("9"), 5, 0, false },
+		{ STR("5"), 5, 5, true },
+		{ STR("\xb2"), 9, 0, false },
+		{ STR("1"), 0, 0, false },
 		{ STR("18446744073709551615"), UINT64_MAX, UINT64_MAX, true },
 		{ STR("18446744073709551616"), UINT64_MAX, 0, false },
 		{ STR("99999999999999999999"), UINT64_MAX, 0, false },
@@ -134,9 +147,14 @@ TEST(distance_counts_edits_up_to_its_cap)
 		struct str a, b;
 		unsigned want;
 	} table[] = {
-		{ STR("listen"), STR("listen"), 0 }, { STR("listen"), STR("listn"), 1 },  { STR("lisetn"), STR("listen"), 2 },
-		{ STR(""), STR("abc"), 3 },          { STR("kitten"), STR("sitting"), 3 }, { STR("abcdefghijk"), STR("mnopqrstuvw"), 8 },
-		{ STR("0123456789012345678901234567890123456789012345678901234567890123456789"), STR("0"), 8 },
+		{ STR("listen"), STR("listen"), 0 },
+		{ STR("listen"), STR("listn"), 1 },
+		{ STR("lisetn"), STR("listen"), 2 },
+		{ STR(""), STR("abc"), 3 },
+		{ STR("kitten"), STR("sitting"), 3 },
+		{ STR("abcdefghijk"), STR("mnopqrstuvw"), 8 },
+		{ STR("0123456789012345678901234567890123456789012345678901234567890123456789"),
+		  STR("0"), 8 },
 	};
 
 	for (size_t i = 0; i < COUNT(table); i++) {
