@@ -37,7 +37,9 @@ static bool event_to_control(void *owner, struct str line)
 	struct master_role *control = master_role_find(m, ROLE_CONTROL, 0);
 
 	if (control && control->state == MASTER_ROLE_READY)
-		return role_send(control->link, &(struct role_message){ .word = WORD_EVENT, .text = line }, NULL) == 0;
+		return role_send(control->link,
+				 &(struct role_message){ .word = WORD_EVENT, .text = line },
+				 NULL) == 0;
 	return dprintf(STDERR_FILENO, "%.*s\n", STR_ARG(line)) > 0;
 }
 
@@ -73,7 +75,8 @@ void master_stop(struct master *m, int exit_code)
 static bool all_idle(const struct master *m, enum role_kind kind)
 {
 	for (unsigned i = 0; i < m->nroles; i++)
-		if (m->roles[i].kind == kind && m->roles[i].state != MASTER_ROLE_DOWN && !m->roles[i].is_idle)
+		if (m->roles[i].kind == kind && m->roles[i].state != MASTER_ROLE_DOWN &&
+		    !m->roles[i].is_idle)
 			return false;
 	return true;
 }
@@ -136,7 +139,7 @@ void master_word(struct master_role *r, const struct role_message *word)
 	struct master *m = r->master;
 	struct master_role *peer;
 
-	for (unsigned i = 0; i < word->nfds; i++)       /* nobody sends us any */
+	for (unsigned i = 0; i < word->nfds; i++) /* nobody sends us any */
 		close(word->fds[i]);
 	if (word->word == WORD_READY) {
 		r->state = MASTER_ROLE_READY;
@@ -147,7 +150,8 @@ void master_word(struct master_role *r, const struct role_message *word)
 	} else if (word->word == WORD_PREPARED || (word->word == WORD_FAILED && word->a)) {
 		master_reload_word(r, word);
 	} else if (word->word == WORD_FAILED) {
-		dprintf(STDERR_FILENO, "moongate: %s %u: %.*s\n", role_name[r->kind], r->index, STR_ARG(word->text));
+		dprintf(STDERR_FILENO, "moongate: %s %u: %.*s\n", role_name[r->kind], r->index,
+			STR_ARG(word->text));
 	} else if (word->word == WORD_REQUEST && r->kind == ROLE_CONTROL) {
 		master_request(m, word);
 	} else if (word->word == WORD_BROKEN) {
@@ -254,7 +258,8 @@ static int share_counters(struct master *m, struct fault *why)
 	size_t n = (m->nroles + 1) * sizeof *m->slabs;
 
 	m->slab_fd = memfd_create("moongate-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (m->slab_fd < 0 || ftruncate(m->slab_fd, (off_t)n) < 0 || fcntl(m->slab_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+	if (m->slab_fd < 0 || ftruncate(m->slab_fd, (off_t)n) < 0 ||
+	    fcntl(m->slab_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
 		return fault_sys(why, "memory for counters");
 	m->slabs = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, m->slab_fd, 0);
 	if (m->slabs == MAP_FAILED)
@@ -286,8 +291,8 @@ static int boot(struct master *m, struct fault *why)
 	if (load(m, why) < 0)
 		return -1;
 	s = &m->history[0]->settings;
-	if (privilege_prepare(s, why) < 0 || master_listen_open(m, s, why) < 0 || master_listen_control(m, s, why) < 0 ||
-	    privilege_drop(s, why) < 0)
+	if (privilege_prepare(s, why) < 0 || master_listen_open(m, s, why) < 0 ||
+	    master_listen_control(m, s, why) < 0 || privilege_drop(s, why) < 0)
 		return -1;
 	master_listen_commit(m, s);
 	if (watch_signals(m, why) < 0)
@@ -310,7 +315,10 @@ int master_serve(const char *settings_path, bool single)
 	struct fault why = { 0 };
 
 	(void)single;
-	m = (struct master){ .settings_path = settings_path, .next_number = 1, .control_fd = -1, .started_us = clock_wall() };
+	m = (struct master){ .settings_path = settings_path,
+			     .next_number = 1,
+			     .control_fd = -1,
+			     .started_us = clock_wall() };
 	rnd_init();
 	log_init("master", 0, LOG_LEVEL_INFO);
 	m.loop = net_loop_new();

@@ -17,12 +17,12 @@
 #include "settings.h"
 #include "snapshot.h"
 
-#define MASTER_ROLES 128
-#define MASTER_HISTORY 4                        /* snapshots kept for rollback, the active one too */
+#define MASTER_ROLES           128
+#define MASTER_HISTORY         4 /* snapshots kept for rollback, the active one too */
 #define MASTER_BACKOFF_LONGEST (5 * CLOCK_SECOND)
-#define MASTER_STEADY (10 * CLOCK_SECOND)       /* who lived that long restarts at once */
-#define MASTER_PREPARE (10 * CLOCK_SECOND)      /* for all roles to load a snapshot */
-#define MASTER_STOP (3 * CLOCK_SECOND)          /* from STOP to SIGKILL */
+#define MASTER_STEADY          (10 * CLOCK_SECOND) /* who lived that long restarts at once */
+#define MASTER_PREPARE         (10 * CLOCK_SECOND) /* for all roles to load a snapshot */
+#define MASTER_STOP            (3 * CLOCK_SECOND)  /* from STOP to SIGKILL */
 
 struct master;
 
@@ -38,19 +38,20 @@ struct master_role {
 	struct net_timer restart;
 	uint64_t started_us, backoff_us;
 	unsigned restarts;
-	bool is_prepared, is_idle, is_aborted;  /* of the running reload; after DRAIN; by the watchdog */
+	bool is_prepared, is_idle,
+		is_aborted; /* of the running reload; after DRAIN; by the watchdog */
 };
 
 struct master_listener {
 	char name[128];
 	char address[NET_ADDRESS_TEXT];
 	int fd;
-	bool is_new;                            /* opened for a reload that is not committed yet */
+	bool is_new; /* opened for a reload that is not committed yet */
 };
 
 struct master_snapshot {
 	int fd;
-	unsigned number, of;                    /* the generation; the one it repeats after a rollback, or itself */
+	unsigned number, of; /* the generation; the one it repeats after a rollback, or itself */
 	char hash[17];
 	uint64_t wall_us;
 	struct snapshot map;
@@ -65,22 +66,22 @@ struct master {
 	const char *settings_path;
 	struct net_loop *loop;
 	enum master_phase phase;
-	int exe;                                /* our own program, to be executed for every role */
+	int exe; /* our own program, to be executed for every role */
 	int slab_fd;
 	struct counter_slab *slabs;
 	struct master_role roles[MASTER_ROLES];
 	unsigned nroles;
 	struct master_listener listeners[SETTINGS_LISTENERS];
 	unsigned nlisteners;
-	int control_fd;                         /* the listening control socket; -1: none */
-	struct master_snapshot *history[MASTER_HISTORY];        /* [0] is the committed one */
+	int control_fd; /* the listening control socket; -1: none */
+	struct master_snapshot *history[MASTER_HISTORY]; /* [0] is the committed one */
 	unsigned next_number;
 	struct net_watch signals;
 	struct net_timer tick, deadline;
 	uint64_t started_us;
 	bool announced;
-	enum role_kind draining;                /* who drains now: edges, then deliver, then the spool */
-	struct master_reload *reload;           /* NULL: none runs */
+	enum role_kind draining;      /* who drains now: edges, then deliver, then the spool */
+	struct master_reload *reload; /* NULL: none runs */
 	int exit_code;
 };
 
@@ -93,7 +94,8 @@ void master_role_start(struct master_role *r);
 void master_role_ended(struct master *m, int pid, int status);
 void master_role_watchdog(struct master *m);
 int master_role_tell(struct master_role *r, const struct role_message *message);
-void master_tell_all(struct master *m, enum role_kind kind, enum role_word word);       /* ROLE_KINDS: everybody */
+void master_tell_all(struct master *m, enum role_kind kind,
+		     enum role_word word); /* ROLE_KINDS: everybody */
 struct master_role *master_role_find(struct master *m, enum role_kind kind, unsigned index);
 bool master_all_ready(const struct master *m);
 
@@ -105,11 +107,13 @@ int master_listen_control(struct master *m, const struct settings *s, struct fau
 void master_listen_give(struct master *m, struct master_role *edge);
 
 /* master_reload.c */
-struct master_snapshot *master_snapshot_take(int fd, unsigned number, struct fault *why);        /* takes fd */
+struct master_snapshot *master_snapshot_take(int fd, unsigned number,
+					     struct fault *why); /* takes fd */
 void master_snapshot_free(struct master_snapshot **s);
 void master_reload_begin(struct master *m, uint64_t tag, bool has_asker);
 void master_rollback_begin(struct master *m, uint64_t tag, bool has_asker);
-void master_reload_word(struct master_role *r, const struct role_message *word);         /* PREPARED, FAILED */
+void master_reload_word(struct master_role *r,
+			const struct role_message *word); /* PREPARED, FAILED */
 void master_reload_role_ended(struct master *m, const struct master_role *r);
 
 /* master_request.c */

@@ -28,7 +28,8 @@ static int open_one(struct master *m, const struct settings_listener *want, stru
 	struct net_address at;
 
 	if (m->nlisteners == SETTINGS_LISTENERS)
-		return fault_set(why, "more than %d listeners, counting those about to close", SETTINGS_LISTENERS);
+		return fault_set(why, "more than %d listeners, counting those about to close",
+				 SETTINGS_LISTENERS);
 	if (net_address_parse(want->address, &at, why) < 0)
 		return -1;
 	l->fd = net_listen_open(&at, why);
@@ -78,10 +79,14 @@ void master_listen_commit(struct master *m, const struct settings *s)
 		struct master_listener *l = &m->listeners[i];
 
 		if (!is_wanted(s, l)) {
-			tell_edges(m, &(struct role_message){ .word = WORD_LISTENER_GONE, .text = str_of(l->name) });
+			tell_edges(m, &(struct role_message){ .word = WORD_LISTENER_GONE,
+							      .text = str_of(l->name) });
 			remove_at(m, i);
 		} else if (l->is_new && m->announced) {
-			tell_edges(m, &(struct role_message){ .word = WORD_LISTENER, .text = str_of(l->name), .fds = { l->fd }, .nfds = 1 });
+			tell_edges(m, &(struct role_message){ .word = WORD_LISTENER,
+							      .text = str_of(l->name),
+							      .fds = { l->fd },
+							      .nfds = 1 });
 		}
 	}
 	for (unsigned i = 0; i < m->nlisteners; i++)
@@ -91,11 +96,12 @@ void master_listen_commit(struct master *m, const struct settings *s)
 /* master_listen_control - bound here, where the right to write into its directory may still be there */
 int master_listen_control(struct master *m, const struct settings *s, struct fault *why)
 {
-	char path[sizeof ((struct sockaddr_un *)0)->sun_path + 8];
+	char path[sizeof((struct sockaddr_un *)0)->sun_path + 8];
 	struct net_address at;
 
 	if (s->control.n > sizeof path - 8)
-		return fault_set(why, "the path of the control socket is too long: %.*s", STR_ARG(s->control));
+		return fault_set(why, "the path of the control socket is too long: %.*s",
+				 STR_ARG(s->control));
 	snprintf(path, sizeof path, "unix:%.*s", STR_ARG(s->control));
 	if (net_address_parse(str_of(path), &at, why) < 0)
 		return -1;
@@ -109,7 +115,10 @@ void master_listen_give(struct master *m, struct master_role *edge)
 		const struct master_listener *l = &m->listeners[i];
 
 		if (!l->is_new)
-			(void)master_role_tell(edge, &(struct role_message){ .word = WORD_LISTENER, .text = str_of(l->name),
-									     .fds = { l->fd }, .nfds = 1 });
+			(void)master_role_tell(edge,
+					       &(struct role_message){ .word = WORD_LISTENER,
+								       .text = str_of(l->name),
+								       .fds = { l->fd },
+								       .nfds = 1 });
 	}
 }

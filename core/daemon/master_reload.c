@@ -18,7 +18,7 @@
 #include "loader.h"
 #include "log.h"
 
-#define ASKERS 16
+#define ASKERS     16
 #define ERRORS_MAX (256 * 1024)
 
 enum reload_phase { RELOAD_NONE, RELOAD_LOADING, RELOAD_PREPARING };
@@ -38,7 +38,7 @@ struct master_reload {
 	struct net_timer deadline;
 	struct asker now[ASKERS], later[ASKERS];
 	unsigned nnow, nlater;
-	bool again;                             /* asked meanwhile without wanting an answer (HUP) */
+	bool again; /* asked meanwhile without wanting an answer (HUP) */
 };
 
 static void begin(struct master_reload *r, bool rollback);
@@ -57,7 +57,8 @@ struct master_snapshot *master_snapshot_take(int fd, unsigned number, struct fau
 	arena_init(&s->arena, 8 * 1024 * 1024);
 	if (snapshot_map(fd, &s->map, why) == 0) {
 		memcpy(s->hash, s->map.hash, sizeof s->hash);
-		if (settings_read(&s->settings, snapshot_find(&s->map, SNAPSHOT_SETTINGS, STR("")), &s->arena, why) == 0)
+		if (settings_read(&s->settings, snapshot_find(&s->map, SNAPSHOT_SETTINGS, STR("")),
+				  &s->arena, why) == 0)
 			return s;
 	}
 	master_snapshot_free(&s);
@@ -156,7 +157,8 @@ static void commit_all(struct master_reload *r)
 	json_str(j, "hash", str_of(m->history[0]->hash));
 	json_int(j, "of", m->history[0]->of);
 	log_close();
-	n = snprintf(text, sizeof text, "generation %u/%.8s is active\n", m->history[0]->number, m->history[0]->hash);
+	n = snprintf(text, sizeof text, "generation %u/%.8s is active\n", m->history[0]->number,
+		     m->history[0]->hash);
 	finish(r, 0, (struct str){ text, (size_t)n });
 }
 
@@ -173,7 +175,9 @@ static bool all_prepared(const struct master *m)
 static void prepare_all(struct master_reload *r)
 {
 	struct master *m = r->master;
-	struct role_message word = { .word = WORD_PREPARE, .a = r->next->number, .fds = { r->next->fd }, .nfds = 1 };
+	struct role_message word = {
+		.word = WORD_PREPARE, .a = r->next->number, .fds = { r->next->fd }, .nfds = 1
+	};
 	struct fault why;
 
 	r->phase = RELOAD_PREPARING;
@@ -216,7 +220,8 @@ void master_reload_role_ended(struct master *m, const struct master_role *role)
 
 	if (!r || r->phase != RELOAD_PREPARING)
 		return;
-	n = snprintf(text, sizeof text, "%s %u ended while it prepared the new rules\n", role_name[role->kind], role->index);
+	n = snprintf(text, sizeof text, "%s %u ended while it prepared the new rules\n",
+		     role_name[role->kind], role->index);
 	abort_all(r, (struct str){ text, (size_t)n });
 }
 
@@ -227,7 +232,7 @@ static void late(struct net_timer *t)
 	if (r->phase == RELOAD_PREPARING)
 		abort_all(r, STR("not every role had prepared the new rules in time\n"));
 	else if (r->phase == RELOAD_LOADING)
-		kill(r->loader_pid, SIGKILL);           /* its descriptor closes: loaded() refuses */
+		kill(r->loader_pid, SIGKILL); /* its descriptor closes: loaded() refuses */
 }
 
 /* ---- load --------------------------------------------------------------------------------------------------- */
@@ -243,7 +248,8 @@ static bool restart_needed(struct master_reload *r)
 
 	if (!key.n)
 		return false;
-	n = snprintf(text, sizeof text, "changing `%.*s` needs a restart\n", STR_ARG(str_head(key, 128)));
+	n = snprintf(text, sizeof text, "changing `%.*s` needs a restart\n",
+		     STR_ARG(str_head(key, 128)));
 	master_snapshot_free(&r->next);
 	refuse(r, (struct str){ text, (size_t)n });
 	return true;

@@ -7,7 +7,7 @@
 #include "clock.h"
 #include "json.h"
 
-#define WORDS_MAX 16
+#define WORDS_MAX  16
 #define ANSWER_MAX (256 * 1024)
 
 struct request {
@@ -23,11 +23,17 @@ void master_answer(struct master *m, uint64_t tag, unsigned code, struct str tex
 	struct master_role *control = master_role_find(m, ROLE_CONTROL, 0);
 
 	while (control && text.n > ROLE_TEXT) {
-		(void)master_role_tell(control, &(struct role_message){ .word = WORD_ANSWER, .a = tag, .b = 255, .text = str_head(text, ROLE_TEXT) });
+		(void)master_role_tell(control,
+				       &(struct role_message){ .word = WORD_ANSWER,
+							       .a = tag,
+							       .b = 255,
+							       .text = str_head(text, ROLE_TEXT) });
 		text = str_drop(text, ROLE_TEXT);
 	}
 	if (control)
-		(void)master_role_tell(control, &(struct role_message){ .word = WORD_ANSWER, .a = tag, .b = code, .text = text });
+		(void)master_role_tell(
+			control, &(struct role_message){
+					 .word = WORD_ANSWER, .a = tag, .b = code, .text = text });
 }
 
 /* ---- status ------------------------------------------------------------------------------------------------- */
@@ -95,21 +101,25 @@ static void status_json(const struct master *m, struct buf *out)
 
 static void status_text(const struct master *m, struct buf *out)
 {
-	buf_printf(out, "moongate %s: %s, generation %u/%.8s, pid %d, up %llu s\n", MOONGATE_VERSION, master_phase_name[m->phase],
-		   m->history[0]->number, m->history[0]->hash, getpid(),
+	buf_printf(out, "moongate %s: %s, generation %u/%.8s, pid %d, up %llu s\n",
+		   MOONGATE_VERSION, master_phase_name[m->phase], m->history[0]->number,
+		   m->history[0]->hash, getpid(),
 		   (unsigned long long)((clock_wall() - m->started_us) / CLOCK_SECOND));
 	for (unsigned i = 0; i < m->nlisteners; i++)
 		buf_printf(out, "listening on %s\n", m->listeners[i].address);
 	buf_printf(out, "sessions %llu, queued %llu, accepted %llu, delivered %llu\n",
-		   (unsigned long long)gauge_sum(m, GAUGE_SESSIONS_OPEN), (unsigned long long)gauge_sum(m, GAUGE_QUEUE_MESSAGES),
-		   (unsigned long long)counter_sum(m, COUNTER_MESSAGES_ACCEPTED), (unsigned long long)counter_sum(m, COUNTER_DELIVERED));
+		   (unsigned long long)gauge_sum(m, GAUGE_SESSIONS_OPEN),
+		   (unsigned long long)gauge_sum(m, GAUGE_QUEUE_MESSAGES),
+		   (unsigned long long)counter_sum(m, COUNTER_MESSAGES_ACCEPTED),
+		   (unsigned long long)counter_sum(m, COUNTER_DELIVERED));
 	buf_printf(out, "%-10s %-9s %8s %s\n", "role", "state", "pid", "restarts");
 	for (unsigned i = 0; i < m->nroles; i++) {
 		const struct master_role *r = &m->roles[i];
 		char name[32];
 
 		snprintf(name, sizeof name, "%s %u", role_name[r->kind], r->index);
-		buf_printf(out, "%-10s %-9s %8d %u\n", name, state_name[r->state], r->pid, r->restarts);
+		buf_printf(out, "%-10s %-9s %8d %u\n", name, state_name[r->state], r->pid,
+			   r->restarts);
 	}
 }
 
@@ -128,7 +138,8 @@ static void do_status(struct request *q)
 
 /* ---- policy ------------------------------------------------------------------------------------------------- */
 
-static void one_generation(struct buf *out, const struct master_snapshot *s, bool active, bool as_json)
+static void one_generation(struct buf *out, const struct master_snapshot *s, bool active,
+			   bool as_json)
 {
 	struct json j;
 
@@ -200,8 +211,9 @@ static const struct verb {
 	const char *noun, *verb;
 	void (*run)(struct request *);
 } verbs[] = {
-	{ "status", NULL, do_status },      { "reload", NULL, do_reload },           { "drain", NULL, do_drain },
-	{ "policy", "list", do_list },      { "policy", "order", do_order },         { "policy", "rollback", do_rollback },
+	{ "status", NULL, do_status },   { "reload", NULL, do_reload },
+	{ "drain", NULL, do_drain },     { "policy", "list", do_list },
+	{ "policy", "order", do_order }, { "policy", "rollback", do_rollback },
 };
 
 static void split(struct request *q, struct str text)

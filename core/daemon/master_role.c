@@ -45,7 +45,8 @@ void master_tell_all(struct master *m, enum role_kind kind, enum role_word word)
 {
 	for (unsigned i = 0; i < m->nroles; i++)
 		if (kind == ROLE_KINDS || m->roles[i].kind == kind)
-			(void)master_role_tell(&m->roles[i], &(struct role_message){ .word = word });
+			(void)master_role_tell(&m->roles[i],
+					       &(struct role_message){ .word = word });
 }
 
 struct master_role *master_role_find(struct master *m, enum role_kind kind, unsigned index)
@@ -66,11 +67,15 @@ bool master_all_ready(const struct master *m)
 
 /* ---- channels ----------------------------------------------------------------------------------------------- */
 
-static int give_end(struct master_role *to, const struct master_role *peer, const struct ipc_channel_fds *fds, enum ipc_end end)
+static int give_end(struct master_role *to, const struct master_role *peer,
+		    const struct ipc_channel_fds *fds, enum ipc_end end)
 {
 	struct role_message word = {
-		.word = WORD_CHANNEL, .peer = { peer->kind, peer->index }, .a = end,
-		.fds = { fds->memory, fds->wake_a, fds->wake_b }, .nfds = 3,
+		.word = WORD_CHANNEL,
+		.peer = { peer->kind, peer->index },
+		.a = end,
+		.fds = { fds->memory, fds->wake_a, fds->wake_b },
+		.nfds = 3,
 	};
 
 	return master_role_tell(to, &word);
@@ -114,7 +119,8 @@ static void connect_all(struct master_role *r)
 static _Noreturn void become(const struct master_role *r, int exe, int link)
 {
 	char index[12];
-	char *const argv[] = { (char *)"moongate", (char *)"role", (char *)(uintptr_t)role_name[r->kind], index, NULL };
+	char *const argv[] = { (char *)"moongate", (char *)"role",
+			       (char *)(uintptr_t)role_name[r->kind], index, NULL };
 	sigset_t none;
 
 	snprintf(index, sizeof index, "%u", r->index);
@@ -135,21 +141,32 @@ static void give_slab(struct master_role *r)
 	size_t n = 0;
 
 	for (unsigned i = 0; i < m->nroles; i++)
-		n += (size_t)snprintf(names + n, sizeof names - n, "%s %u", role_name[m->roles[i].kind], m->roles[i].index) + 1;
+		n += (size_t)snprintf(names + n, sizeof names - n, "%s %u",
+				      role_name[m->roles[i].kind], m->roles[i].index) +
+		     1;
 	n += (size_t)snprintf(names + n, sizeof names - n, "master 0") + 1;
-	(void)master_role_tell(r, &(struct role_message){ .word = WORD_SLAB, .a = r->slot, .b = m->nroles + 1, .text = { names, n },
-							  .fds = { m->slab_fd }, .nfds = 1 });
+	(void)master_role_tell(r, &(struct role_message){ .word = WORD_SLAB,
+							  .a = r->slot,
+							  .b = m->nroles + 1,
+							  .text = { names, n },
+							  .fds = { m->slab_fd },
+							  .nfds = 1 });
 }
 
 static void introduce(struct master_role *r)
 {
 	struct master *m = r->master;
-	struct role_message snapshot = { .word = WORD_SNAPSHOT, .a = m->history[0]->number, .fds = { m->history[0]->fd }, .nfds = 1 };
+	struct role_message snapshot = { .word = WORD_SNAPSHOT,
+					 .a = m->history[0]->number,
+					 .fds = { m->history[0]->fd },
+					 .nfds = 1 };
 
 	give_slab(r);
 	(void)master_role_tell(r, &snapshot);
 	if (r->kind == ROLE_CONTROL)
-		(void)master_role_tell(r, &(struct role_message){ .word = WORD_LISTENER, .text = STR("control"), .fds = { m->control_fd },
+		(void)master_role_tell(r, &(struct role_message){ .word = WORD_LISTENER,
+								  .text = STR("control"),
+								  .fds = { m->control_fd },
 								  .nfds = 1 });
 	(void)master_role_tell(r, &(struct role_message){ .word = WORD_START });
 	connect_all(r);
@@ -165,7 +182,7 @@ static void link_ready(struct net_watch *w, int events)
 
 	(void)events;
 	while (r->state != MASTER_ROLE_DOWN && (got = role_receive(r->link, &word)) != STEP_MORE) {
-		if (got == STEP_ERROR) {                /* its end comes by SIGCHLD */
+		if (got == STEP_ERROR) { /* its end comes by SIGCHLD */
 			net_watch_want(&r->watch, 0);
 			kill(r->pid, SIGKILL);
 			return;
@@ -183,7 +200,12 @@ void master_role_add(struct master *m, enum role_kind kind, unsigned index)
 {
 	struct master_role *r = &m->roles[m->nroles];
 
-	*r = (struct master_role){ .master = m, .kind = kind, .index = index, .slot = m->nroles++, .pid = -1, .link = -1 };
+	*r = (struct master_role){ .master = m,
+				   .kind = kind,
+				   .index = index,
+				   .slot = m->nroles++,
+				   .pid = -1,
+				   .link = -1 };
 	net_timer_init(&r->restart, m->loop, restart_due);
 }
 
@@ -191,7 +213,9 @@ static void retry_later(struct master_role *r)
 {
 	uint64_t lived = clock_mono() - r->started_us;
 
-	r->backoff_us = lived > MASTER_STEADY ? 0 : r->backoff_us ? 2 * r->backoff_us : CLOCK_SECOND / 20;
+	r->backoff_us = lived > MASTER_STEADY ? 0
+			: r->backoff_us       ? 2 * r->backoff_us
+					      : CLOCK_SECOND / 20;
 	if (r->backoff_us > MASTER_BACKOFF_LONGEST)
 		r->backoff_us = MASTER_BACKOFF_LONGEST;
 	net_timer_start(&r->restart, r->backoff_us + 1);
@@ -273,9 +297,11 @@ static void abort_stalled(struct master_role *r, uint64_t limit)
 	uint64_t now = clock_mono();
 	uint64_t beat = __atomic_load_n(&r->master->slabs[r->slot].heartbeat, __ATOMIC_RELAXED);
 
-	if (r->state != MASTER_ROLE_READY || beat > now || now - beat < limit || now - r->started_us < limit)
+	if (r->state != MASTER_ROLE_READY || beat > now || now - beat < limit ||
+	    now - r->started_us < limit)
 		return;
-	kill(r->pid, r->is_aborted ? SIGKILL : SIGABRT);        /* first with a stack trace, then for certain */
+	kill(r->pid,
+	     r->is_aborted ? SIGKILL : SIGABRT); /* first with a stack trace, then for certain */
 	r->is_aborted = true;
 }
 

@@ -17,11 +17,12 @@ void notify(const char *state)
 	if (n < 2 || n >= sizeof to.sun_path)
 		return;
 	memcpy(to.sun_path, path, n);
-	if (path[0] == '@')                             /* the abstract name space */
+	if (path[0] == '@') /* the abstract name space */
 		to.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return;
-	(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+	(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
+		     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 	close(fd);
 }

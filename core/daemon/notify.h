@@ -4,6 +4,6 @@
 #ifndef NOTIFY_H
 #define NOTIFY_H
 
-void notify(const char *state);         /* "READY=1\nSTATUS=...\n" */
+void notify(const char *state); /* "READY=1\nSTATUS=...\n" */
 
 #endif

@@ -45,7 +45,8 @@ static int account_of(const struct settings *s, struct account *out, struct faul
 	else
 		rc = named_account(STR("nobody"), out, why);
 	if (rc == 0 && out->uid == 0)
-		return fault_set(why, "moongate does not run as root: name another user in settings");
+		return fault_set(why,
+				 "moongate does not run as root: name another user in settings");
 	return rc;
 }
 
@@ -127,7 +128,8 @@ int privilege_drop(const struct settings *s, struct fault *why)
 		return -1;
 	capng_clear(CAPNG_SELECT_BOTH);
 	capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
-	if (capng_change_id((int)who.uid, (int)who.gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING) != 0)
+	if (capng_change_id((int)who.uid, (int)who.gid,
+			    CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING) != 0)
 		return fault_set(why, "cannot become the user %u", (unsigned)who.uid);
 	if (setuid(0) == 0)
 		return fault_set(why, "could become root again");

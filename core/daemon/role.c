@@ -18,8 +18,9 @@
 #include "sandbox.h"
 
 static const struct role_ops *const ops_of[ROLE_KINDS] = {
-	[ROLE_SPOOL] = &role_spool_ops,     [ROLE_CONTROL] = &role_control_ops, [ROLE_MAILDIR] = &role_maildir_ops,
-	[ROLE_DELIVER] = &role_deliver_ops, [ROLE_EDGE] = &role_edge_ops,
+	[ROLE_SPOOL] = &role_spool_ops,     [ROLE_CONTROL] = &role_control_ops,
+	[ROLE_MAILDIR] = &role_maildir_ops, [ROLE_DELIVER] = &role_deliver_ops,
+	[ROLE_EDGE] = &role_edge_ops,
 };
 
 /* One end of a channel needs to know which peer its frames come from. */
@@ -82,7 +83,8 @@ static void channel_broken(void *owner, const struct fault *why)
 	role_tell(w->role, &(struct role_message){ .word = WORD_BROKEN, .peer = w->peer });
 }
 
-static const struct ipc_channel_ops channel_ops = { channel_frame, channel_writable, channel_broken };
+static const struct ipc_channel_ops channel_ops = { channel_frame, channel_writable,
+						    channel_broken };
 
 /* wire_of - the one wire per peer: channels to the same peer follow one another */
 static struct role_wire *wire_of(struct role *r, struct role_peer peer)
@@ -99,7 +101,8 @@ static void take_channel(struct role *r, const struct role_message *m)
 	struct ipc_channel_fds fds = { m->fds[0], m->fds[1], m->fds[2] };
 	enum ipc_end end = m->a ? IPC_END_B : IPC_END_A;
 	struct fault why;
-	struct ipc_channel *c = ipc_channel_open(r->loop, &fds, end, &channel_ops, wire_of(r, m->peer), &why);
+	struct ipc_channel *c =
+		ipc_channel_open(r->loop, &fds, end, &channel_ops, wire_of(r, m->peer), &why);
 
 	if (!c) {
 		log_fault(LOG_LEVEL_ERROR, "channel.failed", role_name[m->peer.kind], &why);
@@ -109,7 +112,7 @@ static void take_channel(struct role *r, const struct role_message *m)
 		r->ops->channel(r, m->peer, c);
 	if (m->peer.kind != ROLE_CONTROL)
 		return;
-	if (r->events && r->kind != ROLE_SPOOL)         /* the spool closes its own, it answers on it too */
+	if (r->events && r->kind != ROLE_SPOOL) /* the spool closes its own, it answers on it too */
 		ipc_channel_close(&r->events);
 	r->events = c;
 	log_sink(event_to_control, r);
@@ -197,13 +200,17 @@ static void take_slab(struct role *r, const struct role_message *m)
 	struct counter_slab *slabs = MAP_FAILED;
 
 	if (fstat(m->fds[0], &st) == 0 && (uint64_t)st.st_size >= (m->a + 1) * sizeof *slabs)
-		slabs = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, m->fds[0], 0);
+		slabs = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			     m->fds[0], 0);
 	close(m->fds[0]);
 	if (slabs == MAP_FAILED)
 		abort();
 	counter_attach(slabs + m->a);
 	if (r->ops->word)
-		r->ops->word(r, &(struct role_message){ .word = WORD_SLAB, .a = (uint64_t)(uintptr_t)slabs, .b = m->b, .text = m->text });
+		r->ops->word(r, &(struct role_message){ .word = WORD_SLAB,
+							.a = (uint64_t)(uintptr_t)slabs,
+							.b = m->b,
+							.text = m->text });
 }
 
 static void start(struct role *r)
@@ -313,7 +320,7 @@ static void link_ready(struct net_watch *w, int events)
 		obey(r, &m);
 	if (got != STEP_ERROR)
 		return;
-	net_watch_want(&r->link, 0);                    /* the master is gone: finish what runs, then go */
+	net_watch_want(&r->link, 0); /* the master is gone: finish what runs, then go */
 	drain(r);
 	net_timer_start(&r->orphan, ROLE_ORPHAN);
 }
@@ -344,13 +351,14 @@ static void stalled(int sig)
 static void quiet_signals(void)
 {
 	static const int ignored[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE };
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, abort_action = { .sa_handler = stalled };
+	struct sigaction ignore = { .sa_handler = SIG_IGN },
+			 abort_action = { .sa_handler = stalled };
 	sigset_t none;
 	void *frame;
 
 	for (size_t i = 0; i < COUNT(ignored); i++)
 		sigaction(ignored[i], &ignore, NULL);
-	(void)backtrace(&frame, 1);                     /* loads its library now: later there is no open() */
+	(void)backtrace(&frame, 1); /* loads its library now: later there is no open() */
 	sigaction(SIGABRT, &abort_action, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

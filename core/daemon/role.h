@@ -18,12 +18,12 @@
 #include "settings.h"
 #include "snapshot.h"
 
-#define ROLE_ORPHAN (5 * CLOCK_SECOND)
+#define ROLE_ORPHAN         (5 * CLOCK_SECOND)
 #define ROLE_SETTINGS_BYTES (8 * 1024 * 1024)
 
-struct role_state {                     /* one committed or prepared state of the rules */
-	int fd;                         /* the snapshot; -1: none */
-	unsigned number;                /* of the generation */
+struct role_state {      /* one committed or prepared state of the rules */
+	int fd;          /* the snapshot; -1: none */
+	unsigned number; /* of the generation */
 	struct snapshot snapshot;
 	struct arena arena;
 	struct settings settings;
@@ -40,35 +40,38 @@ struct role_ops {
 	void (*writable)(struct role *r, struct role_peer peer);
 	/* Reload: -1 with lines in errors refuses; then commit or abort follows. */
 	int (*prepare)(struct role *r, struct role_state *next, struct buf *errors);
-	void (*commit)(struct role *r);         /* r->state is the new one already */
+	void (*commit)(struct role *r); /* r->state is the new one already */
 	void (*abort)(struct role *r);
-	void (*listener)(struct role *r, struct str name, int fd);      /* takes fd */
+	void (*listener)(struct role *r, struct str name, int fd); /* takes fd */
 	void (*listener_gone)(struct role *r, struct str name);
-	void (*word)(struct role *r, const struct role_message *m);     /* REOPEN, ANSWER, EVENT: control alone */
-	void (*drain)(struct role *r);          /* then role_idle() when nothing is left */
-	void (*stop)(struct role *r);           /* now: flush what must be flushed; the process exits after it */
+	void (*word)(struct role *r,
+		     const struct role_message *m); /* REOPEN, ANSWER, EVENT: control alone */
+	void (*drain)(struct role *r);              /* then role_idle() when nothing is left */
+	void (*stop)(
+		struct role *r); /* now: flush what must be flushed; the process exits after it */
 };
 
 struct role {
 	enum role_kind kind;
 	unsigned index;
 	const struct role_ops *ops;
-	void *self;                     /* the kind's own */
+	void *self; /* the kind's own */
 	struct net_loop *loop;
 	struct net_watch link;
 	struct net_timer beat, orphan;
 	struct role_state state, next;
-	struct ipc_channel *events;     /* to control; NULL: standard error */
+	struct ipc_channel *events; /* to control; NULL: standard error */
 	bool is_started, is_draining;
 };
 
-extern const struct role_ops role_edge_ops, role_spool_ops, role_deliver_ops, role_control_ops, role_maildir_ops;
+extern const struct role_ops role_edge_ops, role_spool_ops, role_deliver_ops, role_control_ops,
+	role_maildir_ops;
 
 /* role_main - the whole life of a role process; fd 3 is the link */
 int role_main(const char *name, unsigned index);
 
 int role_enter_sandbox(struct role *r, struct fault *why);
-void role_idle(struct role *r);                                 /* tells the master that nothing is left to do */
-void role_tell(struct role *r, const struct role_message *m);  /* to the master */
+void role_idle(struct role *r); /* tells the master that nothing is left to do */
+void role_tell(struct role *r, const struct role_message *m); /* to the master */
 
 #endif

@@ -97,7 +97,8 @@ static void frame(struct role *r, struct role_peer peer, const struct ipc_frame 
 	if (f->type == IPC_EVENT && admin.events)
 		admin_events_line(admin.events, f->payload);
 	else if (f->type == IPC_ANSWER && peer.kind == ROLE_SPOOL && text.n && admin.control)
-		admin_control_answer(admin.control, f->tag, (unsigned char)text.p[0], str_drop(text, 1));
+		admin_control_answer(admin.control, f->tag, (unsigned char)text.p[0],
+				     str_drop(text, 1));
 }
 
 static void writable(struct role *r, struct role_peer peer)
@@ -115,7 +116,8 @@ static void take_slabs(const struct role_message *m)
 	uint64_t index;
 
 	for (uint64_t i = 0; i < m->b && i < ADMIN_SLABS && str_take(&rest, '\0', &name); i++) {
-		if (!str_take(&name, ' ', &kind) || !str_u64(name, 1000, &index) || at + kind.n + 1 > admin.names + sizeof admin.names)
+		if (!str_take(&name, ' ', &kind) || !str_u64(name, 1000, &index) ||
+		    at + kind.n + 1 > admin.names + sizeof admin.names)
 			return;
 		str_copy(at, kind.n + 1, kind);
 		admin.slabs[admin.nslabs++] = (struct admin_slab){ at, (unsigned)index, all + i };
@@ -160,6 +162,12 @@ static void stop(struct role *r)
 }
 
 const struct role_ops role_control_ops = {
-	.start = start, .channel = channel, .frame = frame, .writable = writable, .commit = commit, .listener = listener,
-	.word = word, .stop = stop,
+	.start = start,
+	.channel = channel,
+	.frame = frame,
+	.writable = writable,
+	.commit = commit,
+	.listener = listener,
+	.word = word,
+	.stop = stop,
 };

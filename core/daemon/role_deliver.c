@@ -3,8 +3,8 @@
 #include "delivery.h"
 #include "role_policy.h"
 
-#define IDLE_PER_KEY 100
-#define IDLE_TOTAL 200
+#define IDLE_PER_KEY            100
+#define IDLE_TOTAL              200
 #define MESSAGES_PER_CONNECTION 1000
 
 static struct {
@@ -20,9 +20,14 @@ static struct delivery_options options_of(const struct role *r)
 	const struct settings *s = &r->state.settings;
 	static struct delivery_route routes[SETTINGS_ROUTES];
 	struct delivery_options o = {
-		.hostname = s->hostname, .index = (uint16_t)r->index, .relay_to = s->relay_to,
-		.relay_domains = s->relay_domains, .nrelay_domains = s->nrelay_domains,
-		.idle_per_key = IDLE_PER_KEY, .idle_total = IDLE_TOTAL, .idle_us = 10 * UINT64_C(1000000),
+		.hostname = s->hostname,
+		.index = (uint16_t)r->index,
+		.relay_to = s->relay_to,
+		.relay_domains = s->relay_domains,
+		.nrelay_domains = s->nrelay_domains,
+		.idle_per_key = IDLE_PER_KEY,
+		.idle_total = IDLE_TOTAL,
+		.idle_us = 10 * UINT64_C(1000000),
 		.messages_per_connection = MESSAGES_PER_CONNECTION,
 	};
 
@@ -129,6 +134,13 @@ static void stop(struct role *r)
 }
 
 const struct role_ops role_deliver_ops = {
-	.start = start, .channel = channel, .frame = frame, .writable = writable, .prepare = prepare, .commit = commit,
-	.abort = abandon, .drain = drain, .stop = stop,
+	.start = start,
+	.channel = channel,
+	.frame = frame,
+	.writable = writable,
+	.prepare = prepare,
+	.commit = commit,
+	.abort = abandon,
+	.drain = drain,
+	.stop = stop,
 };

@@ -26,16 +26,27 @@ static struct session_options options_of(const struct role *r)
 	const struct settings *s = &r->state.settings;
 	static struct str routes[SETTINGS_ROUTES + SETTINGS_DOMAINS];
 	struct session_options o = {
-		.hostname = s->hostname, .edge = (uint16_t)r->index,
-		.domains = s->domains, .ndomains = s->ndomains,
-		.relay_domains = s->relay_domains, .nrelay_domains = s->nrelay_domains,
+		.hostname = s->hostname,
+		.edge = (uint16_t)r->index,
+		.domains = s->domains,
+		.ndomains = s->ndomains,
+		.relay_domains = s->relay_domains,
+		.nrelay_domains = s->nrelay_domains,
 		.routing_characters = s->routing_characters,
-		.connections = s->limits.connections, .recipients = s->limits.recipients, .errors = s->limits.errors,
-		.commands = s->limits.commands, .messages = s->limits.messages, .hops = s->limits.hops,
-		.command_line = s->limits.command_line, .data_line = s->limits.data_line,
-		.message = s->limits.message, .memory = s->limits.memory,
-		.command_us = s->timeouts.command, .data_us = s->timeouts.data,
-		.session_us = s->timeouts.session, .commit_us = s->timeouts.commit,
+		.connections = s->limits.connections,
+		.recipients = s->limits.recipients,
+		.errors = s->limits.errors,
+		.commands = s->limits.commands,
+		.messages = s->limits.messages,
+		.hops = s->limits.hops,
+		.command_line = s->limits.command_line,
+		.data_line = s->limits.data_line,
+		.message = s->limits.message,
+		.memory = s->limits.memory,
+		.command_us = s->timeouts.command,
+		.data_us = s->timeouts.data,
+		.session_us = s->timeouts.session,
+		.commit_us = s->timeouts.commit,
 	};
 
 	for (unsigned i = 0; i < s->nrelay_domains; i++)
@@ -168,6 +179,15 @@ static void stop(struct role *r)
 }
 
 const struct role_ops role_edge_ops = {
-	.start = start, .channel = channel, .frame = frame, .writable = writable, .prepare = prepare, .commit = commit,
-	.abort = abandon, .listener = listener, .listener_gone = listener_gone, .drain = drain, .stop = stop,
+	.start = start,
+	.channel = channel,
+	.frame = frame,
+	.writable = writable,
+	.prepare = prepare,
+	.commit = commit,
+	.abort = abandon,
+	.listener = listener,
+	.listener_gone = listener_gone,
+	.drain = drain,
+	.stop = stop,
 };

@@ -47,7 +47,9 @@ static void attach_fds(struct msghdr *msg, union ancillary *room, const struct r
 
 int role_send(int link, const struct role_message *m, struct fault *why)
 {
-	struct head head = { (uint32_t)m->word, (uint32_t)m->peer.kind, m->peer.index, m->nfds, m->a, m->b };
+	struct head head = {
+		(uint32_t)m->word, (uint32_t)m->peer.kind, m->peer.index, m->nfds, m->a, m->b
+	};
 	struct str text = str_head(m->text, ROLE_TEXT);
 	struct iovec parts[2] = { { &head, sizeof head }, { (void *)(uintptr_t)text.p, text.n } };
 	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2 };
@@ -85,7 +87,10 @@ enum step role_receive(int link, struct role_message *m)
 	struct head head;
 	struct iovec parts[2] = { { &head, sizeof head }, { text, sizeof text } };
 	union ancillary room;
-	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = room.bytes, .msg_controllen = sizeof room.bytes };
+	struct msghdr msg = { .msg_iov = parts,
+			      .msg_iovlen = 2,
+			      .msg_control = room.bytes,
+			      .msg_controllen = sizeof room.bytes };
 	ssize_t n;
 
 	do

@@ -14,8 +14,8 @@
 #include "str.h"
 
 #define ROLE_LINK_FD 3
-#define ROLE_TEXT (16 * 1024)
-#define ROLE_FDS 3
+#define ROLE_TEXT    (16 * 1024)
+#define ROLE_FDS     3
 
 /* clang-format off */
 enum role_kind { ROLE_SPOOL, ROLE_CONTROL, ROLE_MAILDIR, ROLE_DELIVER, ROLE_EDGE, ROLE_KINDS };
@@ -55,7 +55,7 @@ struct role_message {
 	enum role_word word;
 	struct role_peer peer;
 	uint64_t a, b;
-	struct str text;                /* received: valid until the next receive */
+	struct str text; /* received: valid until the next receive */
 	int fds[ROLE_FDS];
 	unsigned nfds;
 };

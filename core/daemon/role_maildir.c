@@ -100,5 +100,10 @@ static void stop(struct role *r)
 }
 
 const struct role_ops role_maildir_ops = {
-	.start = start, .channel = channel, .frame = frame, .writable = writable, .prepare = prepare, .stop = stop,
+	.start = start,
+	.channel = channel,
+	.frame = frame,
+	.writable = writable,
+	.prepare = prepare,
+	.stop = stop,
 };

@@ -30,7 +30,8 @@ static struct script_source source_of(struct str name, struct str data)
 	return s;
 }
 
-static void collect(const struct snapshot *s, struct script_options *o, struct script_source *sources, struct script_map *maps)
+static void collect(const struct snapshot *s, struct script_options *o,
+		    struct script_source *sources, struct script_map *maps)
 {
 	enum snapshot_kind kind;
 	struct str name, data;
@@ -45,7 +46,8 @@ static void collect(const struct snapshot *s, struct script_options *o, struct s
 	o->maps = maps;
 }
 
-static int load(struct policy_generation *g, struct role *r, const struct role_state *state, struct buf *errors)
+static int load(struct policy_generation *g, struct role *r, const struct role_state *state,
+		struct buf *errors)
 {
 	static struct script_source sources[SOURCES];
 	static struct script_map maps[SETTINGS_MAPS];
@@ -59,14 +61,16 @@ static int load(struct policy_generation *g, struct role *r, const struct role_s
 	};
 
 	collect(&b->snapshot, &o, sources, maps);
-	if (!o.nsources)                                /* no policy: every question passes */
+	if (!o.nsources) /* no policy: every question passes */
 		return 0;
 	return script_load(g, &o, errors);
 }
 
-static struct policy_generation *generation_of(struct role *r, const struct role_state *state, struct buf *errors)
+static struct policy_generation *generation_of(struct role *r, const struct role_state *state,
+					       struct buf *errors)
 {
-	struct policy_generation *g = policy_generation_new(state->number, str_of(state->snapshot.hash));
+	struct policy_generation *g =
+		policy_generation_new(state->number, str_of(state->snapshot.hash));
 	struct backing *b = calloc(1, sizeof *b);
 	struct fault why;
 
@@ -102,7 +106,8 @@ int role_policy_start(struct role_policy *p, struct role *r, struct fault *why)
 	return g ? 0 : -1;
 }
 
-int role_policy_prepare(struct role_policy *p, struct role *r, struct role_state *next, struct buf *errors)
+int role_policy_prepare(struct role_policy *p, struct role *r, struct role_state *next,
+			struct buf *errors)
 {
 	policy_generation_free(&p->next);
 	p->next = generation_of(r, next, errors);

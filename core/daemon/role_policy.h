@@ -12,11 +12,12 @@
 
 struct role_policy {
 	struct policy_set set;
-	struct policy_generation *next;         /* prepared; NULL: nothing is */
+	struct policy_generation *next; /* prepared; NULL: nothing is */
 };
 
 int role_policy_start(struct role_policy *p, struct role *r, struct fault *why);
-int role_policy_prepare(struct role_policy *p, struct role *r, struct role_state *next, struct buf *errors);
+int role_policy_prepare(struct role_policy *p, struct role *r, struct role_state *next,
+			struct buf *errors);
 void role_policy_commit(struct role_policy *p);
 void role_policy_abort(struct role_policy *p);
 

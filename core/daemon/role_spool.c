@@ -20,8 +20,12 @@ static struct {
 static struct queue_options queue_options_of(const struct settings *s)
 {
 	return (struct queue_options){
-		.retry_first_us = s->retry.first, .retry_longest_us = s->retry.longest, .expire_us = s->retry.expire,
-		.concurrency = s->retry.concurrency, .total = s->retry.total, .delivers = s->delivers,
+		.retry_first_us = s->retry.first,
+		.retry_longest_us = s->retry.longest,
+		.expire_us = s->retry.expire,
+		.concurrency = s->retry.concurrency,
+		.total = s->retry.total,
+		.delivers = s->delivers,
 		.route_ttl_us = 3600 * CLOCK_SECOND,
 	};
 }
@@ -29,8 +33,13 @@ static struct queue_options queue_options_of(const struct settings *s)
 static struct spool_options spool_options_of(const struct settings *s)
 {
 	return (struct spool_options){
-		.file = store.file, .owner = queue_owner(store.queue), .segment_size = s->store.segment,
-		.segments = s->store.segments, .slots = s->store.slots, .threads = 3, .gather_us = s->store.gather,
+		.file = store.file,
+		.owner = queue_owner(store.queue),
+		.segment_size = s->store.segment,
+		.segments = s->store.segments,
+		.slots = s->store.slots,
+		.threads = 3,
+		.gather_us = s->store.gather,
 		.keep_bytes = s->store.reserve,
 	};
 }
@@ -136,5 +145,10 @@ static void stop(struct role *r)
 }
 
 const struct role_ops role_spool_ops = {
-	.start = start, .channel = channel, .frame = frame, .writable = writable, .commit = commit, .stop = stop,
+	.start = start,
+	.channel = channel,
+	.frame = frame,
+	.writable = writable,
+	.commit = commit,
+	.stop = stop,
 };

@@ -17,11 +17,11 @@
  * opening of files by the roles that face the network are nowhere.
  */
 #define BIT(kind) (1u << (kind))
-#define ALL (BIT(ROLE_KINDS) - 1)
-#define NETWORK (BIT(ROLE_EDGE) | BIT(ROLE_DELIVER))
-#define SCRIPTED (BIT(ROLE_EDGE) | BIT(ROLE_DELIVER))
-#define FILES (BIT(ROLE_SPOOL) | BIT(ROLE_MAILDIR) | BIT(ROLE_CONTROL))
-#define DISK (BIT(ROLE_SPOOL) | BIT(ROLE_MAILDIR))
+#define ALL       (BIT(ROLE_KINDS) - 1)
+#define NETWORK   (BIT(ROLE_EDGE) | BIT(ROLE_DELIVER))
+#define SCRIPTED  (BIT(ROLE_EDGE) | BIT(ROLE_DELIVER))
+#define FILES     (BIT(ROLE_SPOOL) | BIT(ROLE_MAILDIR) | BIT(ROLE_CONTROL))
+#define DISK      (BIT(ROLE_SPOOL) | BIT(ROLE_MAILDIR))
 
 struct rule {
 	int call;
@@ -93,10 +93,12 @@ static int allow(scmp_filter_ctx c, int call)
 /* allow_memory - mapping, but nothing that can be run */
 static int allow_memory(scmp_filter_ctx c)
 {
-	int rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, 4 /* PROT_EXEC */, 0));
+	int rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+				  SCMP_A2(SCMP_CMP_MASKED_EQ, 4 /* PROT_EXEC */, 0));
 
 	if (rc == 0)
-		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, 4, 0));
+		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+				      SCMP_A2(SCMP_CMP_MASKED_EQ, 4, 0));
 	return rc;
 }
 
@@ -107,16 +109,19 @@ static int allow_sockets(scmp_filter_ctx c, enum role_kind kind)
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && kind == ROLE_DELIVER && i < COUNT(families); i++)
-		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
 	if (kind == ROLE_CONTROL)
-		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				      SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 	return rc;
 }
 
 /* allow_threads - clone for a thread of this process; clone3 cannot be looked into, glibc falls back to clone */
 static int allow_threads(scmp_filter_ctx c)
 {
-	int rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+	int rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+				  SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
 
 	if (rc == 0)
 		rc = seccomp_rule_add(c, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
@@ -162,11 +167,14 @@ static int enter_seccomp(enum role_kind kind, struct fault *why)
 /* ---- Landlock ----------------------------------------------------------------------------------------------- */
 
 #define READ_ACCESS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define WRITE_ACCESS                                                                                                              \
-	(READ_ACCESS | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |           \
-	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK)
-#define HANDLED (WRITE_ACCESS | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_FIFO |       \
-		 LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
+#define WRITE_ACCESS                                                                               \
+	(READ_ACCESS | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |             \
+	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |                            \
+	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK)
+#define HANDLED                                                                                    \
+	(WRITE_ACCESS | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR |                \
+	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |                            \
+	 LANDLOCK_ACCESS_FS_MAKE_SYM)
 
 static int allow_below(int ruleset, const char *path)
 {
@@ -193,7 +201,7 @@ static int enter_landlock(enum role_kind kind, struct fault *why)
 	if (kind == ROLE_CONTROL || kind == ROLE_MAILDIR)
 		return 0;
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
-	if (ruleset < 0)                                /* not in this kernel, or not switched on: seccomp stands alone */
+	if (ruleset < 0) /* not in this kernel, or not switched on: seccomp stands alone */
 		return 0;
 	if (kind == ROLE_SPOOL)
 		rc = allow_below(ruleset, ".");
@@ -211,7 +219,8 @@ int sandbox_enter(enum role_kind kind, const struct settings *s, struct fault *w
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return fault_sys(why, "no_new_privs");
 #ifndef MOONGATE_INSTRUMENTED
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)     /* no core with mail in it, no ptrace by our own user */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) <
+	    0) /* no core with mail in it, no ptrace by our own user */
 		return fault_sys(why, "cannot become undumpable");
 	if (enter_landlock(kind, why) < 0)
 		return -1;

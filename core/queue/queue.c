@@ -22,7 +22,8 @@ uint32_t queue_now(const struct queue *q)
 
 static void finish(struct queue *q, struct queue_message *m)
 {
-	uint64_t age = (uint64_t)(queue_now(q) > m->created ? queue_now(q) - m->created : 0) * CLOCK_SECOND;
+	uint64_t age = (uint64_t)(queue_now(q) > m->created ? queue_now(q) - m->created : 0) *
+		       CLOCK_SECOND;
 
 	histogram_add(HISTOGRAM_QUEUE_TIME, age);
 	if (!m->is_forgotten)
@@ -68,14 +69,16 @@ static struct spool_handle *recovered(void *arg, const struct spool_found *found
 	if (!m)
 		return NULL;
 	if (!queue_state_read(q, m, &found->accept->state))
-		log_fault(LOG_LEVEL_WARN, "queue.state_unreadable", "the message is routed anew", NULL);
+		log_fault(LOG_LEVEL_WARN, "queue.state_unreadable", "the message is routed anew",
+			  NULL);
 	queue_message_add(&q->index, m);
 	for (struct queue_job *j = &m->job; j; j = j->next)
 		if (j->place != PLACE_HELD && j->due)
 			queue_job_place(&q->index, j, PLACE_WAITING);
 		else if (j->place != PLACE_HELD || j == &m->job)
-			queue_job_place(&q->index, j, j->destination ? PLACE_READY : PLACE_UNROUTED);
-	if (queue_job_count(&m->job) == 0)              /* all its recipients went to other jobs */
+			queue_job_place(&q->index, j,
+					j->destination ? PLACE_READY : PLACE_UNROUTED);
+	if (queue_job_count(&m->job) == 0) /* all its recipients went to other jobs */
 		queue_job_place(&q->index, &m->job, PLACE_LEASED);
 	return &m->handle;
 }
@@ -124,15 +127,21 @@ static void failed(void *arg, const char *what, const struct fault *why)
 
 struct spool_owner queue_owner(struct queue *q)
 {
-	return (struct spool_owner){ .arg = q, .recovered = recovered, .state = state, .is_live = is_live,
-				     .room = room, .damaged = damaged, .failed = failed };
+	return (struct spool_owner){ .arg = q,
+				     .recovered = recovered,
+				     .state = state,
+				     .is_live = is_live,
+				     .room = room,
+				     .damaged = damaged,
+				     .failed = failed };
 }
 
 /* ---- the turn ----------------------------------------------------------------------------------------------- */
 
 static void set_timer(struct queue *q)
 {
-	uint64_t now = net_loop_now(q->loop), next = queue_sched_next(q), spool = spool_next_timer(q->spool);
+	uint64_t now = net_loop_now(q->loop), next = queue_sched_next(q),
+		 spool = spool_next_timer(q->spool);
 
 	if (spool < next)
 		next = spool;
@@ -163,7 +172,8 @@ static void tell_room(struct queue *q)
 	for (unsigned i = 0; i < QUEUE_EDGES; i++) {
 		struct queue_edge *e = &q->edges[i];
 
-		if (e->channel && e->told != 1 + accepting && ipc_channel_send(e->channel, &head, &payload, 1))
+		if (e->channel && e->told != 1 + accepting &&
+		    ipc_channel_send(e->channel, &head, &payload, 1))
 			e->told = 1 + accepting;
 	}
 }
@@ -175,7 +185,7 @@ static void turn(struct net_deferred *d)
 	queue_sched_run(q);
 	spool_hint(q->spool, q->submitting);
 	spool_turn(q->spool, net_loop_now(q->loop));
-	queue_sched_run(q);                             /* what became durable or due in that */
+	queue_sched_run(q); /* what became durable or due in that */
 	tell_room(q);
 	publish_stats(q);
 	set_timer(q);
@@ -241,7 +251,7 @@ void queue_options_set(struct queue *q, const struct queue_options *options)
 	unsigned delivers = q->o.delivers;
 
 	q->o = *options;
-	q->o.delivers = delivers;                       /* keys belong to processes: a restart changes their number */
+	q->o.delivers = delivers; /* keys belong to processes: a restart changes their number */
 	if (q->spool)
 		offer_all(q);
 	queue_soon(q);

@@ -17,15 +17,15 @@
 
 #include "spool.h"
 
-#define QUEUE_EDGES 64
+#define QUEUE_EDGES    64
 #define QUEUE_DELIVERS 32
 
 struct queue_options {
 	uint64_t retry_first_us, retry_longest_us, expire_us;
-	uint32_t concurrency;                   /* per destination */
-	uint32_t total;                         /* leases per deliver process */
-	unsigned delivers;                      /* processes among which keys are shared out */
-	uint64_t route_ttl_us;                  /* 1 h: then route is asked again */
+	uint32_t concurrency;  /* per destination */
+	uint32_t total;        /* leases per deliver process */
+	unsigned delivers;     /* processes among which keys are shared out */
+	uint64_t route_ttl_us; /* 1 h: then route is asked again */
 };
 
 struct queue;
@@ -33,8 +33,9 @@ struct queue;
 /* In this order: queue_new, spool_open with queue_owner (which indexes what is recovered), queue_start. */
 struct queue *queue_new(struct net_loop *loop, const struct queue_options *options);
 struct spool_owner queue_owner(struct queue *q);
-void queue_start(struct queue *q, struct spool *spool);         /* borrowed until queue_free; watches its wakeup */
-void queue_flush(struct queue *q);                              /* before the end: progress to disk; blocks for a sync */
+void queue_start(struct queue *q,
+		 struct spool *spool); /* borrowed until queue_free; watches its wakeup */
+void queue_flush(struct queue *q);     /* before the end: progress to disk; blocks for a sync */
 void queue_options_set(struct queue *q, const struct queue_options *options);
 /* Channels by role and index; replaced when a peer was; NULL: it is gone (slots and leases of it are given up). */
 void queue_edge_channel(struct queue *q, unsigned index, struct ipc_channel *c);

@@ -24,7 +24,8 @@ static uint64_t hash_id(const struct id *id)
 	return map_hash((struct str){ (const char *)id->b, sizeof id->b });
 }
 
-struct queue_message *queue_message_new(const struct id *id, uint16_t variant, uint16_t nrcpts, uint64_t created_us)
+struct queue_message *queue_message_new(const struct id *id, uint16_t variant, uint16_t nrcpts,
+					uint64_t created_us)
 {
 	struct queue_message *m = calloc(1, sizeof *m);
 
@@ -73,7 +74,7 @@ void queue_message_add(struct queue_index *x, struct queue_message *m)
 
 struct key {
 	const struct id *id;
-	int variant;                    /* -1: any */
+	int variant; /* -1: any */
 };
 
 static bool is_message(const struct map_node *node, const void *key)
@@ -84,7 +85,8 @@ static bool is_message(const struct map_node *node, const void *key)
 	return id_is_eq(&m->id, k->id) && (k->variant < 0 || m->variant == k->variant);
 }
 
-struct queue_message *queue_message_find(struct queue_index *x, const struct id *id, uint16_t variant)
+struct queue_message *queue_message_find(struct queue_index *x, const struct id *id,
+					 uint16_t variant)
 {
 	struct key k = { id, variant };
 	struct map_node *node = map_get(&x->messages, hash_id(id), is_message, &k);
@@ -102,7 +104,7 @@ bool queue_message_is_known(struct queue_index *x, const struct id *id)
 void queue_message_remove(struct queue_index *x, struct queue_message *m)
 {
 	for (struct queue_job *j = &m->job; j; j = j->next) {
-		queue_job_place(x, j, PLACE_LEASED);    /* out of lists and heap; nothing holds it */
+		queue_job_place(x, j, PLACE_LEASED); /* out of lists and heap; nothing holds it */
 		queue_job_route(x, j, NULL);
 	}
 	map_remove(&x->messages, &m->node);
@@ -119,7 +121,7 @@ void queue_message_remember(struct queue_message *m, struct str last, struct str
 	if (!last.n && !vars.n)
 		return;
 	e = calloc(1, sizeof *e + keep_vars.n);
-	if (!e)                                         /* a text for people; the mail goes on */
+	if (!e) /* a text for people; the mail goes on */
 		return;
 	if (last.n)
 		str_copy(e->last, sizeof e->last, last);
@@ -221,7 +223,7 @@ void queue_job_place(struct queue_index *x, struct queue_job *j, enum queue_plac
 {
 	leave_place(x, j);
 	if (place == PLACE_WAITING && !heap_add(&x->waiting, j))
-		place = PLACE_UNROUTED;                 /* no memory to wait in order: be due now */
+		place = PLACE_UNROUTED; /* no memory to wait in order: be due now */
 	j->place = (uint8_t)place;
 	switch (place) {
 	case PLACE_UNROUTED:
@@ -272,7 +274,7 @@ void queue_job_drop(struct queue_index *x, struct queue_job *j)
 
 	queue_job_place(x, j, PLACE_LEASED);
 	queue_job_route(x, j, NULL);
-	if (j == &j->message->job)                      /* it is part of the message, empty now */
+	if (j == &j->message->job) /* it is part of the message, empty now */
 		return;
 	while (*place != j)
 		place = &(*place)->next;
@@ -299,7 +301,8 @@ struct str queue_destination_hop(const struct queue_destination *d)
 	return (struct str){ d->text + d->key_length, d->hop_length };
 }
 
-struct queue_destination *queue_destination_get(struct queue_index *x, struct str key, struct str next_hop, unsigned delivers)
+struct queue_destination *queue_destination_get(struct queue_index *x, struct str key,
+						struct str next_hop, unsigned delivers)
 {
 	uint64_t hash = map_hash(key);
 	struct map_node *node = map_get(&x->destinations, hash, is_destination, &key);

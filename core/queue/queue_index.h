@@ -22,34 +22,41 @@
 #include "map.h"
 #include "queue.h"
 
-#define QUEUE_LAST 160                  /* bytes of the last failure's text that are remembered */
+#define QUEUE_LAST 160 /* bytes of the last failure's text that are remembered */
 
 enum queue_place {
-	PLACE_UNROUTED, PLACE_ROUTING, PLACE_READY, PLACE_LEASED, PLACE_WAITING, PLACE_HELD, PLACES
+	PLACE_UNROUTED,
+	PLACE_ROUTING,
+	PLACE_READY,
+	PLACE_LEASED,
+	PLACE_WAITING,
+	PLACE_HELD,
+	PLACES
 };
 extern const char *const queue_place_name[PLACES];
 
 struct queue_message;
 
 struct queue_destination {
-	struct map_node node;           /* by key */
-	struct list turn;               /* in its deliver process's ring while it has ready jobs and free places */
+	struct map_node node; /* by key */
+	struct list
+		turn; /* in its deliver process's ring while it has ready jobs and free places */
 	struct list ready;
 	unsigned deliver;
-	unsigned active;                /* leases out */
-	unsigned jobs;                  /* that point here; at 0 it goes */
+	unsigned active; /* leases out */
+	unsigned jobs;   /* that point here; at 0 it goes */
 	uint16_t key_length, hop_length;
-	char text[];                    /* key, next hop */
+	char text[]; /* key, next hop */
 };
 
 struct queue_job {
 	struct list node;
 	struct queue_message *message;
-	struct queue_destination *destination;  /* NULL: not routed */
-	struct queue_job *next;                 /* of the same message */
-	uint32_t due;                           /* wall seconds */
-	uint32_t heap;                          /* index among the waiting */
-	uint32_t routed;                        /* wall seconds of the answer of `route` */
+	struct queue_destination *destination; /* NULL: not routed */
+	struct queue_job *next;                /* of the same message */
+	uint32_t due;                          /* wall seconds */
+	uint32_t heap;                         /* index among the waiting */
+	uint32_t routed;                       /* wall seconds of the answer of `route` */
 	uint8_t place;
 };
 
@@ -57,37 +64,38 @@ enum queue_rcpt_state { QUEUE_RCPT_LEFT, QUEUE_RCPT_DONE, QUEUE_RCPT_FAILED };
 
 #define QUEUE_RCPT_BYTES 16
 struct queue_rcpt {
-	struct queue_job *job;          /* NULL when finished */
+	struct queue_job *job; /* NULL when finished */
 	uint16_t attempts;
 	uint8_t state;
 };
 
-struct queue_extra {                    /* what few messages have */
-	char last[QUEUE_LAST];          /* text of the last failure or the reason of a hold; NUL-terminated */
+struct queue_extra { /* what few messages have */
+	char last
+		[QUEUE_LAST]; /* text of the last failure or the reason of a hold; NUL-terminated */
 	size_t nvars;
-	char vars[];                    /* packed, as delivery hooks left them */
+	char vars[]; /* packed, as delivery hooks left them */
 };
 
 struct queue_message {
 	struct spool_handle handle;
-	struct map_node node;           /* by id and variant */
+	struct map_node node; /* by id and variant */
 	struct id id;
-	uint32_t created;               /* wall seconds */
+	uint32_t created; /* wall seconds */
 	uint16_t variant, nrcpts, left;
-	uint8_t pins;                   /* loads, reads and batches under way that need its handle */
-	bool is_over;                   /* finished; goes with its last pin */
-	bool is_forgotten;              /* the spool has finished it already, with a bounce */
+	uint8_t pins;      /* loads, reads and batches under way that need its handle */
+	bool is_over;      /* finished; goes with its last pin */
+	bool is_forgotten; /* the spool has finished it already, with a bounce */
 	struct queue_extra *extra;
-	struct queue_rcpt *rcpts;       /* &one for a single recipient */
+	struct queue_rcpt *rcpts; /* &one for a single recipient */
 	struct queue_rcpt one;
-	struct queue_job job;           /* the first one */
+	struct queue_job job; /* the first one */
 };
 
 _Static_assert(sizeof(struct queue_rcpt) <= QUEUE_RCPT_BYTES, "16 bytes per further recipient");
 _Static_assert(sizeof(struct queue_message) <= 200, "200 bytes per queued message");
 
 struct queue_heap {
-	struct queue_job **jobs;        /* [1..count] */
+	struct queue_job **jobs; /* [1..count] */
 	uint32_t count, cap;
 };
 
@@ -102,28 +110,35 @@ void queue_index_init(struct queue_index *x);
 void queue_index_fini(struct queue_index *x);
 
 /* A message with one unrouted job for all its recipients, in no list yet; not found by its id before queue_message_add. */
-struct queue_message *queue_message_new(const struct id *id, uint16_t variant, uint16_t nrcpts, uint64_t created_us);
-void queue_message_free(struct queue_message **m);              /* its jobs must be out of every list */
+struct queue_message *queue_message_new(const struct id *id, uint16_t variant, uint16_t nrcpts,
+					uint64_t created_us);
+void queue_message_free(struct queue_message **m); /* its jobs must be out of every list */
 void queue_message_add(struct queue_index *x, struct queue_message *m);
-void queue_message_remove(struct queue_index *x, struct queue_message *m);     /* out of every list, then freed */
-struct queue_message *queue_message_find(struct queue_index *x, const struct id *id, uint16_t variant);
-bool queue_message_is_known(struct queue_index *x, const struct id *id);       /* any variant */
-void queue_message_remember(struct queue_message *m, struct str last, struct str vars); /* either may be empty: kept */
+void queue_message_remove(struct queue_index *x,
+			  struct queue_message *m); /* out of every list, then freed */
+struct queue_message *queue_message_find(struct queue_index *x, const struct id *id,
+					 uint16_t variant);
+bool queue_message_is_known(struct queue_index *x, const struct id *id); /* any variant */
+void queue_message_remember(struct queue_message *m, struct str last,
+			    struct str vars); /* either may be empty: kept */
 
 /* queue_job_split - a job of the same message for the recipients that the caller moves there; NULL: no memory */
 struct queue_job *queue_job_split(struct queue_message *m);
-void queue_job_drop(struct queue_index *x, struct queue_job *j);               /* none of its recipients is left */
-unsigned queue_job_count(const struct queue_job *j);                           /* recipients left in it */
+void queue_job_drop(struct queue_index *x,
+		    struct queue_job *j);            /* none of its recipients is left */
+unsigned queue_job_count(const struct queue_job *j); /* recipients left in it */
 /* queue_job_place - the only way a job changes places; `due` counts for WAITING */
 void queue_job_place(struct queue_index *x, struct queue_job *j, enum queue_place place);
 struct queue_job *queue_heap_first(const struct queue_index *x);
 
 /* The destination of that key, made if need be; NULL: no memory. Its next hop is the latest one given. */
-struct queue_destination *queue_destination_get(struct queue_index *x, struct str key, struct str next_hop, unsigned delivers);
+struct queue_destination *queue_destination_get(struct queue_index *x, struct str key,
+						struct str next_hop, unsigned delivers);
 struct str queue_destination_key(const struct queue_destination *d);
 struct str queue_destination_hop(const struct queue_destination *d);
 /* queue_destination_release - it goes when neither jobs nor leases point to it */
 void queue_destination_release(struct queue_index *x, struct queue_destination *d);
-void queue_job_route(struct queue_index *x, struct queue_job *j, struct queue_destination *d);  /* NULL: forget the route */
+void queue_job_route(struct queue_index *x, struct queue_job *j,
+		     struct queue_destination *d); /* NULL: forget the route */
 
 #endif

@@ -23,7 +23,8 @@ struct queue_lease *queue_lease_find(struct queue *q, unsigned deliver, uint64_t
 	struct queue_deliver *d = &q->delivers[deliver];
 	unsigned slot = tag & 0xffff;
 
-	if (!d->leases || slot >= QUEUE_LEASES || d->leases[slot].state != LEASE_OUT || d->leases[slot].serial != tag >> 16)
+	if (!d->leases || slot >= QUEUE_LEASES || d->leases[slot].state != LEASE_OUT ||
+	    d->leases[slot].serial != tag >> 16)
 		return NULL;
 	return &d->leases[slot];
 }
@@ -34,7 +35,7 @@ static void make_leases(struct queue *q, unsigned deliver)
 
 	d->leases = calloc(QUEUE_LEASES, sizeof *d->leases);
 	if (!d->leases)
-		abort();                                /* once, at start, with the rest of what the spool needs */
+		abort(); /* once, at start, with the rest of what the spool needs */
 	for (unsigned i = QUEUE_LEASES; i-- > 0;) {
 		d->leases[i].queue = q;
 		d->leases[i].deliver = (uint8_t)deliver;
@@ -104,7 +105,8 @@ static uint32_t attempts_of(const struct queue_job *j)
 
 static bool is_expired(const struct queue *q, const struct queue_job *j)
 {
-	uint32_t now = queue_now(q), age = now > j->message->created ? now - j->message->created : 0;
+	uint32_t now = queue_now(q),
+		 age = now > j->message->created ? now - j->message->created : 0;
 
 	return age >= q->o.expire_us / 1000000 && attempts_of(j) > 0;
 }
@@ -145,7 +147,8 @@ static bool transmit(struct queue *q, struct queue_lease *l)
 {
 	static struct ipc_lease lease;
 	struct queue_deliver *d = &q->delivers[l->deliver];
-	struct ipc_frame head = { .type = l->is_route ? IPC_ROUTE : IPC_DISPATCH, .tag = tag_of(l) };
+	struct ipc_frame head = { .type = l->is_route ? IPC_ROUTE : IPC_DISPATCH,
+				  .tag = tag_of(l) };
 	struct str payload;
 
 	fill(q, l, &lease);
@@ -167,7 +170,7 @@ static void send_or_keep(struct queue *q, struct queue_lease *l)
 		return;
 	}
 	l->state = LEASE_OUT;
-	if (l->is_route || is_inline(&l->load.accept)) {        /* a big one is read piece by piece */
+	if (l->is_route || is_inline(&l->load.accept)) { /* a big one is read piece by piece */
 		free(l->image);
 		l->image = NULL;
 	}
@@ -197,7 +200,8 @@ void queue_lease_flush(struct queue *q, unsigned deliver)
 /* unreadable - its record is damaged: keep it, do not spin on it */
 static void unreadable(struct queue *q, struct queue_lease *l)
 {
-	queue_message_remember(l->job->message, STR("cannot be read back from the spool"), STR_NONE);
+	queue_message_remember(l->job->message, STR("cannot be read back from the spool"),
+			       STR_NONE);
 	queue_job_place(&q->index, l->job, PLACE_HELD);
 	queue_lease_end(q, l);
 }
@@ -289,7 +293,7 @@ void queue_lease_lost(struct queue *q, unsigned deliver)
 		struct queue_lease *l = &d->leases[i];
 
 		if (l->state == LEASE_LOADING) {
-			l->state = LEASE_LOST;          /* its buffer is in use until loaded() */
+			l->state = LEASE_LOST; /* its buffer is in use until loaded() */
 		} else if (l->state == LEASE_UNSENT || l->state == LEASE_OUT) {
 			give_back(q, l);
 			queue_lease_end(q, l);

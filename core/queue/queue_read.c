@@ -14,7 +14,8 @@ struct piece {
 	char bytes[];
 };
 
-static void answer(struct queue *q, unsigned deliver, uint64_t tag, uint64_t offset, struct str bytes)
+static void answer(struct queue *q, unsigned deliver, uint64_t tag, uint64_t offset,
+		   struct str bytes)
 {
 	struct queue_deliver *d = &q->delivers[deliver];
 	struct ipc_frame head = { .type = IPC_DATA, .tag = tag };
@@ -35,7 +36,8 @@ static void finish(struct piece *p, bool is_good)
 	struct queue *q = p->queue;
 
 	if (queue_lease_find(q, p->deliver, p->tag))
-		answer(q, p->deliver, p->tag, p->offset, is_good ? (struct str){ p->bytes, p->read.length } : STR_NONE);
+		answer(q, p->deliver, p->tag, p->offset,
+		       is_good ? (struct str){ p->bytes, p->read.length } : STR_NONE);
 	q->delivers[p->deliver].reads--;
 	queue_unpin(q, p->message);
 	free(p);
@@ -46,7 +48,8 @@ static void was_read(struct spool_read *r, bool is_good)
 	finish(container_of(r, struct piece, read), is_good);
 }
 
-static void read_slot(struct queue *q, unsigned deliver, const struct queue_lease *l, struct piece *p)
+static void read_slot(struct queue *q, unsigned deliver, const struct queue_lease *l,
+		      struct piece *p)
 {
 	p->queue = q;
 	p->deliver = deliver;
@@ -94,7 +97,10 @@ void queue_read(struct queue *q, unsigned deliver, const struct ipc_frame *frame
 	}
 	p->tag = frame->tag;
 	p->offset = offset;
-	p->read = (struct spool_read){ .handle = &l->job->message->handle, .to = p->bytes, .length = piece.length,
-				       .offset = piece.offset, .done = was_read };
+	p->read = (struct spool_read){ .handle = &l->job->message->handle,
+				       .to = p->bytes,
+				       .length = piece.length,
+				       .offset = piece.offset,
+				       .done = was_read };
 	read_slot(q, deliver, l, p);
 }

@@ -11,7 +11,7 @@
  * takes over the lease's own job, each further one gets a job of its own.
  */
 
-#define FATES 64                        /* distinct ones per answer; the rest share the last */
+#define FATES 64 /* distinct ones per answer; the rest share the last */
 
 struct fate {
 	enum queue_place place;
@@ -26,7 +26,7 @@ struct pending {
 	struct spool_submit submit;
 	struct queue_message *message, *bounce;
 	struct queue_job *job;
-	struct ipc_result result;       /* slices into payload */
+	struct ipc_result result; /* slices into payload */
 	char payload[];
 };
 
@@ -55,7 +55,8 @@ static struct fate fate_of(struct queue *q, struct queue_job *j, const struct ip
 		return f;
 	}
 	if (o->outcome == IPC_OUTCOME_ROUTE) {
-		f.destination = queue_destination_get(&q->index, o->key, o->next_hop, q->o.delivers);
+		f.destination =
+			queue_destination_get(&q->index, o->key, o->next_hop, q->o.delivers);
 		if (f.destination) {
 			f.place = PLACE_READY;
 			return f;
@@ -75,7 +76,8 @@ static bool is_same_fate(const struct fate *a, const struct fate *b)
 }
 
 /* join - the job of that fate, made if this is its first recipient; a later due time of the same fate is shared */
-static struct queue_job *join(struct queue_job *own, struct fate *fates, unsigned *n, const struct fate *f)
+static struct queue_job *join(struct queue_job *own, struct fate *fates, unsigned *n,
+			      const struct fate *f)
 {
 	for (unsigned i = 0; i < *n; i++)
 		if (is_same_fate(&fates[i], f) || *n == FATES) {
@@ -85,7 +87,7 @@ static struct queue_job *join(struct queue_job *own, struct fate *fates, unsigne
 		}
 	fates[*n] = *f;
 	fates[*n].job = *n == 0 ? own : queue_job_split(own->message);
-	if (!fates[*n].job)                             /* no memory: it shares the first one's way */
+	if (!fates[*n].job) /* no memory: it shares the first one's way */
 		return fates[0].job;
 	return fates[(*n)++].job;
 }
@@ -118,12 +120,14 @@ static void apply(struct queue *q, struct queue_job *j, const struct ipc_result 
 	for (unsigned i = 0; i < r->noutcomes; i++) {
 		const struct ipc_outcome_of *o = &r->outcomes[i];
 
-		if (!is_lent(j, o->index))              /* not lent, or answered twice */
+		if (!is_lent(j, o->index)) /* not lent, or answered twice */
 			continue;
 		if (o->outcome != IPC_OUTCOME_ROUTE && o->outcome != IPC_OUTCOME_DONE)
 			queue_message_remember(m, o->text, STR_NONE);
 		if (o->outcome == IPC_OUTCOME_DONE || o->outcome == IPC_OUTCOME_FAIL) {
-			finish_rcpt(m, o->index, o->outcome == IPC_OUTCOME_DONE ? QUEUE_RCPT_DONE : QUEUE_RCPT_FAILED);
+			finish_rcpt(m, o->index,
+				    o->outcome == IPC_OUTCOME_DONE ? QUEUE_RCPT_DONE
+								   : QUEUE_RCPT_FAILED);
 			continue;
 		}
 		f = fate_of(q, j, o);
@@ -132,7 +136,7 @@ static void apply(struct queue *q, struct queue_job *j, const struct ipc_result 
 	settle(q, fates, n);
 	if (n > 0)
 		return;
-	if (queue_job_count(j) > 0)                     /* an answer that left everything out */
+	if (queue_job_count(j) > 0) /* an answer that left everything out */
 		queue_sched_retry_job(q, j);
 	else
 		queue_job_drop(&q->index, j);
@@ -148,7 +152,8 @@ static void soften(struct ipc_result *r)
 			r->outcomes[i].outcome = IPC_OUTCOME_DEFER;
 }
 
-static void bounced(struct spool_submit *s, enum spool_outcome outcome, const struct spool_refusal *why)
+static void bounced(struct spool_submit *s, enum spool_outcome outcome,
+		    const struct spool_refusal *why)
 {
 	struct pending *p = container_of(s, struct pending, submit);
 	struct queue *q = p->queue;
@@ -184,9 +189,11 @@ static void after(struct queue *q, struct pending *p, struct spool_replace *out)
 		const struct ipc_outcome_of *o = &p->result.outcomes[i];
 		bool is_end = o->outcome == IPC_OUTCOME_DONE || o->outcome == IPC_OUTCOME_FAIL;
 
-		if (!is_end || !is_lent(p->job, o->index) || m->rcpts[o->index].state != QUEUE_RCPT_LEFT)
+		if (!is_end || !is_lent(p->job, o->index) ||
+		    m->rcpts[o->index].state != QUEUE_RCPT_LEFT)
 			continue;
-		m->rcpts[o->index].state = o->outcome == IPC_OUTCOME_DONE ? QUEUE_RCPT_DONE : QUEUE_RCPT_FAILED;
+		m->rcpts[o->index].state =
+			o->outcome == IPC_OUTCOME_DONE ? QUEUE_RCPT_DONE : QUEUE_RCPT_FAILED;
 		m->left--;
 	}
 	out->handle = &m->handle;
@@ -205,14 +212,20 @@ static bool submit_bounce(struct queue *q, struct pending *p)
 	struct spool_variant variant;
 	struct spool_replace replace;
 
-	if (!ipc_submit_decode(p->result.bounce, &bounce) || bounce.nvariants != 1 || bounce.is_slot)
+	if (!ipc_submit_decode(p->result.bounce, &bounce) || bounce.nvariants != 1 ||
+	    bounce.is_slot)
 		return false;
 	p->bounce = queue_variant(&bounce, 0, &variant);
 	if (!p->bounce)
 		return false;
 	after(q, p, &replace);
-	p->submit = (struct spool_submit){ .id = bounce.id, .variants = &variant, .nvariants = 1, .replaces = &replace,
-					   .nreplaces = 1, .is_urgent = true, .done = bounced };
+	p->submit = (struct spool_submit){ .id = bounce.id,
+					   .variants = &variant,
+					   .nvariants = 1,
+					   .replaces = &replace,
+					   .nreplaces = 1,
+					   .is_urgent = true,
+					   .done = bounced };
 	queue_pin(p->message);
 	q->submitting++;
 	if (spool_submit(q->spool, &p->submit))
@@ -232,7 +245,8 @@ static bool with_bounce(struct queue *q, struct queue_job *j, struct str payload
 		return false;
 	*p = (struct pending){ .queue = q, .job = j, .message = j->message };
 	memcpy(p->payload, payload.p, payload.n);
-	if (ipc_result_decode((struct str){ p->payload, payload.n }, &p->result) && submit_bounce(q, p))
+	if (ipc_result_decode((struct str){ p->payload, payload.n }, &p->result) &&
+	    submit_bounce(q, p))
 		return true;
 	free(p);
 	return false;

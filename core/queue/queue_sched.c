@@ -31,7 +31,8 @@ uint64_t queue_sched_next(const struct queue *q)
 
 	if (!j)
 		return UINT64_MAX;
-	return net_loop_now(q->loop) + (j->due > now ? (uint64_t)(j->due - now) * CLOCK_SECOND : 1000);
+	return net_loop_now(q->loop) +
+	       (j->due > now ? (uint64_t)(j->due - now) * CLOCK_SECOND : 1000);
 }
 
 static void take_due(struct queue *q)
@@ -39,7 +40,8 @@ static void take_due(struct queue *q)
 	uint32_t now = queue_now(q);
 	struct queue_job *j;
 
-	for (unsigned n = 0; n < QUEUE_RUN && (j = queue_heap_first(&q->index)) && j->due <= now; n++)
+	for (unsigned n = 0; n < QUEUE_RUN && (j = queue_heap_first(&q->index)) && j->due <= now;
+	     n++)
 		if (j->destination && now - j->routed < q->o.route_ttl_us / CLOCK_SECOND) {
 			queue_sched_ready(q, j);
 		} else {
@@ -114,6 +116,6 @@ void queue_sched_run(struct queue *q)
 			n++;
 	while (n < QUEUE_RUN && route_one(q))
 		n++;
-	if (n == QUEUE_RUN)                             /* let the peers be heard in between */
+	if (n == QUEUE_RUN) /* let the peers be heard in between */
 		queue_soon(q);
 }

@@ -9,10 +9,10 @@
  * {index, attempts, due, place, number of its destination}. What does not fit (SPOOL_BLOB_MAX) is left out from the end: such a
  * recipient is routed and tried anew after a restart, which costs a look-up and loses nothing.
  */
-#define VERSION 1
-#define DESTINATIONS 256
+#define VERSION        1
+#define DESTINATIONS   256
 #define NO_DESTINATION UINT16_MAX
-#define ROW_BYTES 11
+#define ROW_BYTES      11
 
 struct table {
 	struct queue_destination *at[DESTINATIONS];
@@ -127,7 +127,8 @@ static bool fits(const struct queue_job *j, const struct row *r, const struct qu
 }
 
 /* job_for - a job of the message that already goes that way, or a new one */
-static struct queue_job *job_for(struct queue *q, struct queue_message *m, const struct row *r, struct queue_destination *d)
+static struct queue_job *job_for(struct queue *q, struct queue_message *m, const struct row *r,
+				 struct queue_destination *d)
 {
 	struct queue_job *j;
 
@@ -145,7 +146,8 @@ static struct queue_job *job_for(struct queue *q, struct queue_message *m, const
 	return j;
 }
 
-static void apply_row(struct queue *q, struct queue_message *m, const struct row *r, struct queue_destination **table, unsigned n)
+static void apply_row(struct queue *q, struct queue_message *m, const struct row *r,
+		      struct queue_destination **table, unsigned n)
 {
 	struct queue_destination *d = r->destination < n ? table[r->destination] : NULL;
 	struct queue_job *j;
@@ -154,7 +156,7 @@ static void apply_row(struct queue *q, struct queue_message *m, const struct row
 		return;
 	m->rcpts[r->index].attempts = r->attempts;
 	if (!d && !r->held && !r->due)
-		return;                                 /* as new */
+		return; /* as new */
 	j = job_for(q, m, r, d);
 	if (j)
 		m->rcpts[r->index].job = j;
@@ -181,9 +183,12 @@ bool queue_state_read(struct queue *q, struct queue_message *m, const struct spo
 		return false;
 	queue_message_remember(m, last, vars);
 	for (unsigned i = 0; i < n; i++) {
-		struct str key = wire_get_str(&w, IPC_NEXT_HOP), hop = wire_get_str(&w, IPC_NEXT_HOP);
+		struct str key = wire_get_str(&w, IPC_NEXT_HOP),
+			   hop = wire_get_str(&w, IPC_NEXT_HOP);
 
-		table[i] = w.bad || !key.n ? NULL : queue_destination_get(&q->index, key, hop, q->o.delivers);
+		table[i] = w.bad || !key.n
+				   ? NULL
+				   : queue_destination_get(&q->index, key, hop, q->o.delivers);
 	}
 	while (!w.bad && w.rest.n && read_row(&w, &row))
 		apply_row(q, m, &row, table, n);

@@ -6,9 +6,12 @@
 
 /* Big bodies on their way from an edge into a slot. The edge sends at most a window beyond the last SLOT_ACK. */
 
-static void send_refusal(struct queue *q, unsigned edge, uint64_t tag, const struct spool_refusal *why)
+static void send_refusal(struct queue *q, unsigned edge, uint64_t tag,
+			 const struct spool_refusal *why)
 {
-	struct ipc_refusal r = { (uint16_t)why->code, why->code == 452 ? STR("4.3.1") : STR("4.3.0"), str_of(why->text) };
+	struct ipc_refusal r = { (uint16_t)why->code,
+				 why->code == 452 ? STR("4.3.1") : STR("4.3.0"),
+				 str_of(why->text) };
 	struct ipc_frame head = { .type = IPC_SLOT_REFUSED, .tag = tag };
 	struct str payload;
 
@@ -57,7 +60,8 @@ static void moved(void *arg)
 
 static struct queue_stream *stream_find(struct queue *q, unsigned edge, uint64_t tag)
 {
-	LIST_EACH(node, &q->edges[edge].streams) {
+	LIST_EACH(node, &q->edges[edge].streams)
+	{
 		struct queue_stream *s = LIST_ITEM(node, struct queue_stream, node);
 
 		if (s->tag == tag)
@@ -127,7 +131,8 @@ struct spool_slot *queue_stream_take(struct queue *q, unsigned edge, uint64_t ta
 
 void queue_stream_lost(struct queue *q, unsigned edge)
 {
-	LIST_EACH(node, &q->edges[edge].streams) {
+	LIST_EACH(node, &q->edges[edge].streams)
+	{
 		struct queue_stream *s = LIST_ITEM(node, struct queue_stream, node);
 
 		spool_slot_abort(q->spool, &s->slot);

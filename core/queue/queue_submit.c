@@ -9,7 +9,7 @@
 struct arrival {
 	struct queue *queue;
 	unsigned edge;
-	uint32_t epoch;                         /* of the edge's channel */
+	uint32_t epoch; /* of the edge's channel */
 	uint64_t tag;
 	struct spool_submit submit;
 	unsigned n;
@@ -31,7 +31,9 @@ static void answer(struct queue *q, unsigned edge, uint64_t tag, const struct sp
 	buf_reset(&q->out);
 	if (why) {
 		counter_add(COUNTER_SPOOL_REFUSED, 1);
-		r = (struct ipc_refusal){ (uint16_t)why->code, why->code == 452 ? STR("4.3.1") : STR("4.3.0"), str_of(why->text) };
+		r = (struct ipc_refusal){ (uint16_t)why->code,
+					  why->code == 452 ? STR("4.3.1") : STR("4.3.0"),
+					  str_of(why->text) };
 		ipc_refusal_encode(&q->out, &r);
 		payload = buf_str(&q->out);
 	}
@@ -52,12 +54,14 @@ static bool scan_envelope(struct str text, unsigned *nrcpts, uint64_t *created)
 	while (str_take(&text, '\n', &line))
 		if (str_has_prefix(line, STR("rcpt: ")))
 			(*nrcpts)++;
-		else if (str_has_prefix(line, STR("created: ")) && !str_u64(str_drop(line, 9), UINT64_MAX, created))
+		else if (str_has_prefix(line, STR("created: ")) &&
+			 !str_u64(str_drop(line, 9), UINT64_MAX, created))
 			return false;
 	return *nrcpts > 0 && *nrcpts <= ENVELOPE_RCPTS;
 }
 
-struct queue_message *queue_variant(const struct ipc_submit *s, unsigned i, struct spool_variant *out)
+struct queue_message *queue_variant(const struct ipc_submit *s, unsigned i,
+				    struct spool_variant *out)
 {
 	const struct ipc_variant *v = &s->variants[i];
 	struct queue_message *m;
@@ -84,13 +88,16 @@ struct queue_message *queue_variant(const struct ipc_submit *s, unsigned i, stru
 }
 
 /* mark_state - a message that starts held says so in its first record */
-static void mark_state(struct queue *q, struct queue_message *m, enum ipc_state state, struct spool_accept *a)
+static void mark_state(struct queue *q, struct queue_message *m, enum ipc_state state,
+		       struct spool_accept *a)
 {
 	struct spool_state s;
 
 	if (state == IPC_STATE_QUEUE)
 		return;
-	queue_message_remember(m, state == IPC_STATE_HOLD ? STR("held by policy") : STR("quarantined by policy"), STR_NONE);
+	queue_message_remember(
+		m, state == IPC_STATE_HOLD ? STR("held by policy") : STR("quarantined by policy"),
+		STR_NONE);
 	queue_job_place(&q->index, &m->job, PLACE_HELD);
 	(void)queue_state_write(q, m, &s);
 	a->state.blob = s.blob;
@@ -113,14 +120,16 @@ static void drop(struct arrival **ap)
 
 	for (unsigned i = 0; i < a->n; i++)
 		if (a->variants[i].message) {
-			queue_job_place(&a->queue->index, &a->variants[i].message->job, PLACE_LEASED);
+			queue_job_place(&a->queue->index, &a->variants[i].message->job,
+					PLACE_LEASED);
 			queue_message_free(&a->variants[i].message);
 		}
 	free(a);
 	*ap = NULL;
 }
 
-static void arrived(struct spool_submit *s, enum spool_outcome outcome, const struct spool_refusal *why)
+static void arrived(struct spool_submit *s, enum spool_outcome outcome,
+		    const struct spool_refusal *why)
 {
 	struct arrival *a = container_of(s, struct arrival, submit);
 	struct queue *q = a->queue;
@@ -135,7 +144,8 @@ static void arrived(struct spool_submit *s, enum spool_outcome outcome, const st
 	drop(&a);
 }
 
-static struct arrival *build(struct queue *q, const struct ipc_submit *s, struct spool_variant *variants)
+static struct arrival *build(struct queue *q, const struct ipc_submit *s,
+			     struct spool_variant *variants)
 {
 	struct arrival *a = calloc(1, sizeof *a + s->nvariants * sizeof a->variants[0]);
 
@@ -149,7 +159,8 @@ static struct arrival *build(struct queue *q, const struct ipc_submit *s, struct
 			drop(&a);
 			return NULL;
 		}
-		mark_state(q, a->variants[a->n].message, a->variants[a->n].state, &variants[a->n].accept);
+		mark_state(q, a->variants[a->n].message, a->variants[a->n].state,
+			   &variants[a->n].accept);
 	}
 	return a;
 }
@@ -178,8 +189,8 @@ static bool slot_matches(const struct ipc_submit *s, const struct queue_stream *
 static struct queue_stream *stream_of(struct queue *q, unsigned edge, uint64_t tag)
 {
 	LIST_EACH(node, &q->edges[edge].streams)
-		if (LIST_ITEM(node, struct queue_stream, node)->tag == tag)
-			return LIST_ITEM(node, struct queue_stream, node);
+	if (LIST_ITEM(node, struct queue_stream, node)->tag == tag)
+		return LIST_ITEM(node, struct queue_stream, node);
 	return NULL;
 }
 
@@ -202,8 +213,11 @@ static bool take(struct queue *q, unsigned edge, uint64_t tag, const struct ipc_
 	a->edge = edge;
 	a->epoch = q->edges[edge].epoch;
 	a->tag = tag;
-	a->submit = (struct spool_submit){ .id = s->id, .variants = variants, .nvariants = s->nvariants,
-					   .slot = stream ? stream->slot : NULL, .done = arrived };
+	a->submit = (struct spool_submit){ .id = s->id,
+					   .variants = variants,
+					   .nvariants = s->nvariants,
+					   .slot = stream ? stream->slot : NULL,
+					   .done = arrived };
 	q->submitting++;
 	if (!spool_submit(q->spool, &a->submit)) {
 		q->submitting--;

@@ -12,8 +12,8 @@
  */
 
 #define ANSWER_MAX (8 * 1024 * 1024)
-#define LIST_ROWS 10000
-#define WORDS_MAX 16
+#define LIST_ROWS  10000
+#define WORDS_MAX  16
 
 enum exit { EXIT_DONE = 0, EXIT_NO = 1, EXIT_USE = 64, EXIT_BUSY = 75, EXIT_MORE = 255 };
 
@@ -82,8 +82,9 @@ static void row(struct ask *a, const struct queue_message *m)
 
 	id_text(&m->id, id);
 	if (!a->json) {
-		buf_printf(&a->out, "%s.%u %-8s %6us %5us %4u/%-4u %.*s%s%s\n", id, m->variant, queue_place_name[j->place], age, wait,
-			   m->left, m->nrcpts, STR_ARG(key), *last ? "  " : "", last);
+		buf_printf(&a->out, "%s.%u %-8s %6us %5us %4u/%-4u %.*s%s%s\n", id, m->variant,
+			   queue_place_name[j->place], age, wait, m->left, m->nrcpts, STR_ARG(key),
+			   *last ? "  " : "", last);
 		return;
 	}
 	json_init(&json, &a->out);
@@ -108,11 +109,13 @@ static void do_list(struct ask *a)
 	unsigned n = 0;
 
 	if (!a->json && x->messages.count)
-		buf_printf(&a->out, "%-28s %-8s %7s %6s %-9s destination, last failure\n", "id", "state", "age", "next", "left");
+		buf_printf(&a->out, "%-28s %-8s %7s %6s %-9s destination, last failure\n", "id",
+			   "state", "age", "next", "left");
 	while (n++ < LIST_ROWS && (node = map_next(&x->messages, node)))
 		row(a, container_of(node, struct queue_message, node));
 	if (!a->json)
-		buf_printf(&a->out, "%zu messages%s\n", x->messages.count, x->messages.count > LIST_ROWS ? ", the first 10000 shown" : "");
+		buf_printf(&a->out, "%zu messages%s\n", x->messages.count,
+			   x->messages.count > LIST_ROWS ? ", the first 10000 shown" : "");
 	answer(a, EXIT_DONE);
 }
 
@@ -134,7 +137,8 @@ static bool parse_name(struct str text, struct id *id, int *variant)
 	return id_parse(text, id);
 }
 
-typedef bool change(struct ask *a, struct queue_message *m);    /* false: left alone, it is being delivered */
+typedef bool change(struct ask *a,
+		    struct queue_message *m); /* false: left alone, it is being delivered */
 
 static bool is_wanted(const struct queue_message *m, bool all, const struct id *id, int variant)
 {
@@ -165,7 +169,8 @@ static void each(struct ask *a, change *apply, const char *done)
 		else
 			busy++;
 	}
-	buf_printf(&a->out, "%u %s%s\n", changed, done, busy ? ", some are being delivered right now: try again" : "");
+	buf_printf(&a->out, "%u %s%s\n", changed, done,
+		   busy ? ", some are being delivered right now: try again" : "");
 	answer(a, changed ? EXIT_DONE : busy ? EXIT_BUSY : EXIT_NO);
 }
 
@@ -278,7 +283,8 @@ struct view {
 	char image[];
 };
 
-static void show_text(struct ask *a, const struct queue_message *m, const struct spool_accept *accept)
+static void show_text(struct ask *a, const struct queue_message *m,
+		      const struct spool_accept *accept)
 {
 	row(a, m);
 	buf_add(&a->out, accept->envelope);
@@ -286,14 +292,17 @@ static void show_text(struct ask *a, const struct queue_message *m, const struct
 		static const char *const states[] = { "left", "delivered", "failed" };
 		const struct queue_job *j = m->rcpts[i].job;
 
-		buf_printf(&a->out, "recipient %u: %s, %u attempts%s%.*s\n", i, j ? queue_place_name[j->place] : states[m->rcpts[i].state],
+		buf_printf(&a->out, "recipient %u: %s, %u attempts%s%.*s\n", i,
+			   j ? queue_place_name[j->place] : states[m->rcpts[i].state],
 			   m->rcpts[i].attempts, j && j->destination ? ", to " : "",
-			   STR_ARG(j && j->destination ? queue_destination_key(j->destination) : STR_NONE));
+			   STR_ARG(j && j->destination ? queue_destination_key(j->destination)
+						       : STR_NONE));
 	}
 	buf_printf(&a->out, "\n%.*s", STR_ARG(accept->header));
 }
 
-static void show_json(struct ask *a, const struct queue_message *m, const struct spool_accept *accept)
+static void show_json(struct ask *a, const struct queue_message *m,
+		      const struct spool_accept *accept)
 {
 	struct json j;
 	char id[ID_TEXT + 1];
@@ -311,7 +320,10 @@ static void show_json(struct ask *a, const struct queue_message *m, const struct
 		const struct queue_job *job = m->rcpts[i].job;
 
 		json_open(&j, NULL, '{');
-		json_str(&j, "state", str_of(job ? queue_place_name[job->place] : m->rcpts[i].state == QUEUE_RCPT_DONE ? "delivered" : "failed"));
+		json_str(&j, "state",
+			 str_of(job ? queue_place_name[job->place]
+				: m->rcpts[i].state == QUEUE_RCPT_DONE ? "delivered"
+								       : "failed"));
 		json_int(&j, "attempts", m->rcpts[i].attempts);
 		if (job && job->destination)
 			json_str(&j, "destination", queue_destination_key(job->destination));
@@ -407,7 +419,8 @@ void queue_query(struct queue *q, struct ipc_channel *c, const struct ipc_frame 
 	split(&a, frame->payload);
 	buf_init(&a.out, ANSWER_MAX);
 	for (size_t i = 0; i < COUNT(verbs); i++)
-		if (a.nwords >= 2 && str_eq(a.words[0], STR("queue")) && str_eq(a.words[1], str_of(verbs[i].name))) {
+		if (a.nwords >= 2 && str_eq(a.words[0], STR("queue")) &&
+		    str_eq(a.words[1], str_of(verbs[i].name))) {
 			verbs[i].run(&a);
 			queue_soon(q);
 			return;
