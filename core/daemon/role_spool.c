@@ -100,6 +100,8 @@ static void channel(struct role *r, struct role_peer peer, struct ipc_channel *c
 			queue_deliver_channel(store.queue, peer.index, c);
 		replace(&store.delivers[peer.index], c);
 	} else if (peer.kind == ROLE_CONTROL) {
+		if (store.queue)
+			queue_control_lost(store.queue);
 		replace(&store.control, c);
 	} else {
 		ipc_channel_close(&c);
@@ -126,6 +128,8 @@ static void writable(struct role *r, struct role_peer peer)
 		queue_edge_writable(store.queue, peer.index);
 	else if (store.queue && peer.kind == ROLE_DELIVER)
 		queue_deliver_writable(store.queue, peer.index);
+	else if (store.queue && peer.kind == ROLE_CONTROL)
+		queue_control_writable(store.queue);
 }
 
 static void commit(struct role *r)

@@ -218,6 +218,7 @@ struct queue *queue_new(struct net_loop *loop, const struct queue_options *optio
 	buf_init(&q->out, OUT_MAX);
 	net_timer_init(&q->timer, loop, timed);
 	q->turn.run = turn;
+	list_init(&q->answers);
 	for (unsigned i = 0; i < QUEUE_EDGES; i++)
 		list_init(&q->edges[i].streams);
 	for (unsigned i = 0; i < QUEUE_DELIVERS; i++) {
@@ -272,6 +273,7 @@ void queue_free(struct queue **qp)
 	net_watch_want(&q->wakeup, 0);
 	net_timer_stop(&q->timer);
 	net_deferred_cancel(&q->turn);
+	queue_control_lost(q);
 	queue_index_fini(&q->index);
 	for (unsigned i = 0; i < QUEUE_DELIVERS; i++)
 		free(q->delivers[i].leases);

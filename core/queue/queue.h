@@ -46,6 +46,8 @@ void queue_deliver_frame(struct queue *q, unsigned index, const struct ipc_frame
 void queue_deliver_writable(struct queue *q, unsigned index);
 /* An operator's question: words as in IPC_QUERY; answers are sent on c with the frame's tag. */
 void queue_query(struct queue *q, struct ipc_channel *c, const struct ipc_frame *frame);
+void queue_control_writable(struct queue *q);
+void queue_control_lost(struct queue *q);       /* before the channel of queue_query() is closed */
 void queue_free(struct queue **q);
 
 #endif

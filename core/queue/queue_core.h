@@ -77,6 +77,7 @@ struct queue {
 	struct net_timer timer; /* the next due job, or the spool's */
 	struct net_deferred turn;
 	uint64_t base_wall, base_mono;
+	struct list answers;                    /* to operators, under way */
 	unsigned submitting; /* submissions under way */
 	struct buf out;      /* frames under construction */
 };

@@ -29,24 +29,83 @@ struct ask {
 
 /* ---- answers ------------------------------------------------------------------------------------------------ */
 
-static void send_chunk(struct ask *a, unsigned code, struct str text)
+/* An answer under way: it goes out as the ring has room. */
+struct pending_answer {
+	struct list node;
+	struct ipc_channel *channel;
+	uint64_t tag;
+	unsigned code;
+	struct buf text;
+};
+
+static bool send_chunk(struct pending_answer *p)
 {
-	struct ipc_frame head = { .type = IPC_ANSWER, .tag = a->tag };
-	char first = (char)code;
+	struct ipc_frame head = { .type = IPC_ANSWER, .tag = p->tag };
+	struct str text = str_head(buf_str(&p->text), IPC_ANSWER_CHUNK);
+	char first = (char)(text.n < buf_len(&p->text) ? EXIT_MORE : p->code);
 	struct str parts[2] = { { &first, 1 }, text };
 
-	(void)ipc_channel_send(a->channel, &head, parts, 2);
+	if (!ipc_channel_send(p->channel, &head, parts, 2))
+		return false;
+	buf_take(&p->text, text.n);
+	return true;
 }
 
-/* answer - in chunks; a ring that is full cuts the answer short, and its last chunk says so by never coming: control times out */
+static void forget_answer(struct pending_answer **pp)
+{
+	list_remove(&(*pp)->node);
+	buf_fini(&(*pp)->text);
+	free(*pp);
+	*pp = NULL;
+}
+
+/* push - true: all of it is sent */
+static bool push(struct pending_answer *p)
+{
+	do
+		if (!send_chunk(p))
+			return false;
+	while (buf_len(&p->text) > 0);
+	return true;
+}
+
+void queue_control_writable(struct queue *q)
+{
+	while (!list_is_empty(&q->answers)) {
+		struct pending_answer *p =
+			LIST_ITEM(q->answers.next, struct pending_answer, node);
+
+		if (!push(p))
+			return;
+		forget_answer(&p);
+	}
+}
+
+void queue_control_lost(struct queue *q)
+{
+	while (!list_is_empty(&q->answers)) {
+		struct pending_answer *p =
+			LIST_ITEM(q->answers.next, struct pending_answer, node);
+
+		forget_answer(&p);
+	}
+}
+
+/* answer - takes the text; control asks few questions at a time, so few answers wait */
 static void answer(struct ask *a, enum exit code)
 {
-	struct str rest = buf_str(&a->out);
+	struct pending_answer *p = calloc(1, sizeof *p);
 
-	for (; rest.n > IPC_ANSWER_CHUNK; rest = str_drop(rest, IPC_ANSWER_CHUNK))
-		send_chunk(a, EXIT_MORE, str_head(rest, IPC_ANSWER_CHUNK));
-	send_chunk(a, code, rest);
-	buf_fini(&a->out);
+	if (!p) {
+		buf_fini(&a->out);
+		return;
+	}
+	p->channel = a->channel;
+	p->tag = a->tag;
+	p->code = code;
+	p->text = a->out;
+	list_append(&a->queue->answers, &p->node);
+	queue_control_writable(a->queue);
 }
 
 static void say(struct ask *a, enum exit code, const char *text)
