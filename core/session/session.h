@@ -18,12 +18,13 @@
 
 struct session_options {
 	struct str hostname;
-	uint16_t edge;                          /* its index: part of every id */
-	const struct str *domains, *relay_domains;      /* see settings.h */
+	uint16_t edge;                             /* its index: part of every id */
+	const struct str *domains, *relay_domains; /* see settings.h */
 	unsigned ndomains, nrelay_domains;
-	bool relay_all;                         /* "*" */
-	bool has_default_route;                 /* every domain has a next hop: no recipient is refused for want of a route */
-	const struct str *route_domains;        /* else: those that have one (or a policy must say route) */
+	bool relay_all; /* "*" */
+	bool has_default_route; /* every domain has a next hop: no recipient is refused for want of a route */
+	const struct str
+		*route_domains; /* else: those that have one (or a policy must say route) */
 	unsigned nroute_domains;
 	bool routing_characters;
 	uint32_t connections, recipients, errors, commands, messages, hops, command_line, data_line;
@@ -36,15 +37,18 @@ struct session_server;
 /* The options may be replaced between turns (reload); sessions take the new ones at their next MAIL. */
 struct session_server *session_server_new(struct net_loop *loop, struct policy_set *policies,
 					  const struct session_options *options);
-void session_server_options(struct session_server *s, const struct session_options *options);   /* copied */
-void session_server_accept(struct session_server *s, int fd, struct str listener);              /* takes fd; listener copied */
+void session_server_options(struct session_server *s,
+			    const struct session_options *options); /* copied */
+void session_server_accept(struct session_server *s, int fd,
+			   struct str listener); /* takes fd; listener copied */
 /* The spool's channel: given at start and again after the spool was replaced; pending submits are repeated. NULL: it is gone. */
 void session_server_channel(struct session_server *s, struct ipc_channel *spool);
-void session_server_frame(struct session_server *s, const struct ipc_frame *frame);              /* what came from the spool */
-void session_server_writable(struct session_server *s);                                         /* the channel has room again */
+void session_server_frame(struct session_server *s,
+			  const struct ipc_frame *frame); /* what came from the spool */
+void session_server_writable(struct session_server *s);   /* the channel has room again */
 /* Finish what runs, accept nothing new from open connections: each gets 421 at its next command. */
 void session_server_drain(struct session_server *s);
 unsigned session_server_count(const struct session_server *s);
-void session_server_free(struct session_server **s);                                            /* aborts what is open */
+void session_server_free(struct session_server **s); /* aborts what is open */
 
 #endif
