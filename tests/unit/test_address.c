@@ -171,6 +171,31 @@ TEST(a_path_cut_short_is_never_accepted)
 	}
 }
 
+/* make_path - "<local@domain>" of n bytes: the domain, which has room, is as long as need be */
+static struct str make_path(size_t n, char path[ADDRESS_PATH + 2])
+{
+	memset(path, 'x', n);
+	path[0] = '<';
+	memcpy(path + 40, "@", 1);
+	for (size_t i = 100; i < n - 10; i += 60)
+		path[i] = '.';
+	path[n - 1] = '>';
+	return (struct str){ path, n };
+}
+
+TEST(a_path_has_256_octets_and_not_one_more)
+{
+	for (size_t n = ADDRESS_PATH - 1; n <= ADDRESS_PATH + 1; n++) {
+		enum address_verdict want = n > ADDRESS_PATH ? ADDRESS_PATH_LONG : ADDRESS_OK;
+		char path[ADDRESS_PATH + 2];
+		struct str whole = make_path(n, path), in = whole;
+		struct address a;
+
+		CHECK_INT(n, address_take(&in, ADDRESS_FORWARD, &a), want);
+		CHECK_INT(n, address_parse(str_head(str_drop(whole, 1), n - 2), &a), want);
+	}
+}
+
 TEST(one_mailbox_has_one_canonical_text)
 {
 	for (size_t i = 0; i < COUNT(mailboxes); i++) {
@@ -464,6 +489,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_path_is_consumed_whole_or_not_at_all),
 		cmocka_unit_test(a_path_cut_short_is_never_accepted),
+		cmocka_unit_test(a_path_has_256_octets_and_not_one_more),
 		cmocka_unit_test(one_mailbox_has_one_canonical_text),
 		cmocka_unit_test(a_copy_has_the_canonical_parts),
 		cmocka_unit_test(different_mailboxes_differ),

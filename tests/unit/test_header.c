@@ -109,6 +109,22 @@ TEST(fields_and_bytes_have_their_limits)
 	check_scan(4, repeat(long_line, HEADER_BLOCK / 32, end), STEP_DONE, HEADER_OK);
 }
 
+/* A name that has no colon within a line's limit is none, whether or not the colon has arrived yet. */
+TEST(an_endless_name_is_a_body)
+{
+	for (size_t n = HEADER_LINE - 1; n <= HEADER_LINE; n++) {
+		struct str message = repeat(STR("x"), n, STR(":\r\n\r\n"));
+		struct header_scan s;
+
+		CHECK_INT(n, scan_in_steps(&s, message, 1), STEP_DONE);
+		CHECK_INT(n, s.fields, n < HEADER_LINE);
+		header_scan_init(&s);
+		CHECK_INT(n, header_scan(&s, str_head(message, n)),
+			  n < HEADER_LINE ? STEP_MORE : STEP_DONE);
+		heap_free(message);
+	}
+}
+
 TEST(long_lines_are_counted_not_refused)
 {
 	struct str value = repeat(STR("x"), HEADER_LINE, STR_NONE);
@@ -386,6 +402,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_end_is_found_however_the_bytes_arrive),
 		cmocka_unit_test(fields_and_bytes_have_their_limits),
+		cmocka_unit_test(an_endless_name_is_a_body),
 		cmocka_unit_test(long_lines_are_counted_not_refused),
 		cmocka_unit_test(fields_come_out_one_by_one),
 		cmocka_unit_test(fields_are_found_by_name_and_number),

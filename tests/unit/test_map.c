@@ -36,6 +36,7 @@ TEST(what_was_put_is_found_until_it_is_removed)
 
 	fill(&m);
 	assert_int_equal(m.count, MANY);
+	assert_true(m.mask + 1 >= MANY); /* it grew */
 	for (size_t i = 0; i < MANY; i++)
 		CHECK(i, map_get(&m, map_hash(items[i].key), is_item, &items[i].key) ==
 				 &items[i].node);
