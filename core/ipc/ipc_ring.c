@@ -126,7 +126,7 @@ enum step ipc_ring_take(struct ipc_ring *r, struct ipc_frame *out)
 
 	if (waiting == 0)
 		return STEP_MORE;
-	if (waiting > r->size || waiting % IPC_RING_ALIGN)
+	if (waiting > r->size)
 		return STEP_ERROR;
 	first = __atomic_load_n(&head_at(r, r->at)[0], __ATOMIC_RELAXED);
 	tag = __atomic_load_n(&head_at(r, r->at)[1], __ATOMIC_RELAXED);
