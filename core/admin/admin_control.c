@@ -1,4 +1,4 @@
-#define _GNU_SOURCE             /* struct ucred */
+#define _GNU_SOURCE /* struct ucred */
 #include "admin_control.h"
 
 #include <stdlib.h>
@@ -12,7 +12,8 @@
  *                            +--- gone, late ----+---> FREE
  *
  * READING  has a connection and no tag; nothing was passed on.
- * ASKED    somebody owes an answer with this tag; `source` says who. A client in FREE has neither; a late answer to it finds another
+ * ASKED  somebody owes an answer with this tag; `source` says who. A client in FREE has neither; a
+ * late answer to it finds another
  *          tag, or none.
  */
 enum client_state { CLIENT_FREE, CLIENT_READING, CLIENT_ASKED };
@@ -24,7 +25,7 @@ struct client {
 	enum source source;
 	struct net_conn *conn;
 	uint64_t tag;
-	struct buf rest;                /* SOURCE_HERE: what does not fit into the connection yet */
+	struct buf rest; /* SOURCE_HERE: what does not fit into the connection yet */
 };
 
 struct admin_control {
@@ -42,11 +43,11 @@ static const struct route {
 	const char *noun;
 	enum source source;
 } routes[] = {
-	{ "metrics", SOURCE_HERE },  { "status", SOURCE_MASTER }, { "reload", SOURCE_MASTER },
-	{ "drain", SOURCE_MASTER },  { "policy", SOURCE_MASTER }, { "queue", SOURCE_SPOOL },
+	{ "metrics", SOURCE_HERE }, { "status", SOURCE_MASTER }, { "reload", SOURCE_MASTER },
+	{ "drain", SOURCE_MASTER }, { "policy", SOURCE_MASTER }, { "queue", SOURCE_SPOOL },
 };
 
-/* ---- flow ------------------------------------------------------------------------------------------------------ */
+/* ---- flow ----------------------------------------------------------------------------------- */
 
 /* update_pause - the spool stops as long as anybody who asked it reads too slowly */
 static void update_pause(struct admin_control *a)
@@ -132,7 +133,7 @@ static void pump(struct client *c)
 	}
 }
 
-/* ---- requests -------------------------------------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------------- */
 
 static void answer_metrics(struct client *c, bool as_json)
 {
@@ -141,7 +142,8 @@ static void answer_metrics(struct client *c, bool as_json)
 	bool fits;
 
 	buf_init(&c->rest, ADMIN_METRICS);
-	fits = as_json ? admin_metrics_json(&c->rest, slabs, n) : admin_metrics_text(&c->rest, slabs, n);
+	fits = as_json ? admin_metrics_json(&c->rest, slabs, n)
+		       : admin_metrics_text(&c->rest, slabs, n);
 	if (fits)
 		pump(c);
 	else
@@ -191,7 +193,7 @@ static void readable(void *owner)
 	struct str rest = buf_str(in), request;
 	enum step step;
 
-	if (c->state != CLIENT_READING) {       /* one request per connection; what follows is not read */
+	if (c->state != CLIENT_READING) { /* one request per connection; what follows is not read */
 		buf_take(in, buf_len(in));
 		return;
 	}
@@ -225,9 +227,11 @@ static void ended(void *owner, enum net_end end, const struct fault *why)
 		cut(c);
 }
 
-static const struct net_conn_ops conn_ops = { .readable = readable, .drained = drained, .ended = ended };
+static const struct net_conn_ops conn_ops = { .readable = readable,
+					      .drained = drained,
+					      .ended = ended };
 
-/* ---- clients --------------------------------------------------------------------------------------------------- */
+/* ---- clients -------------------------------------------------------------------------------- */
 
 static struct client *client_new(struct admin_control *a)
 {
@@ -250,9 +254,11 @@ static bool is_allowed(const struct admin_control *a, int fd)
 void admin_control_accept(struct admin_control *a, int fd)
 {
 	struct client *c = client_new(a);
-	struct net_conn_options o = { .ops = &conn_ops, .owner = c, .in_max = ADMIN_REQUEST, .out_max = ADMIN_OUT };
+	struct net_conn_options o = {
+		.ops = &conn_ops, .owner = c, .in_max = ADMIN_REQUEST, .out_max = ADMIN_OUT
+	};
 
-	if (!c) {                               /* its end tells the operator to try again */
+	if (!c) { /* its end tells the operator to try again */
 		(void)close(fd);
 		return;
 	}
@@ -286,7 +292,8 @@ void admin_control_spool_gone(struct admin_control *a)
 		struct client *c = &a->clients[i];
 
 		if (c->state == CLIENT_ASKED && c->source == SOURCE_SPOOL)
-			answer(c, 75, STR("moongate: the spool was restarted meanwhile, try again\n"));
+			answer(c, 75,
+			       STR("moongate: the spool was restarted meanwhile, try again\n"));
 	}
 }
 
@@ -299,7 +306,8 @@ unsigned admin_control_clients(const struct admin_control *a)
 	return n;
 }
 
-struct admin_control *admin_control_new(struct net_loop *loop, const struct admin_ops *ops, void *owner)
+struct admin_control *admin_control_new(struct net_loop *loop, const struct admin_ops *ops,
+					void *owner)
 {
 	struct admin_control *a = calloc(1, sizeof *a);
 

@@ -18,9 +18,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define RETRY CLOCK_SECOND
-#define PATH 4096
-#define WRITES_A_TURN 64        /* datagrams; the rest waits for the next turn */
+#define RETRY         CLOCK_SECOND
+#define PATH          4096
+#define WRITES_A_TURN 64 /* datagrams; the rest waits for the next turn */
 
 /*
  *      CLOSED --opened()--> READY --took no more--> BLOCKED --writable--> READY
@@ -38,15 +38,15 @@ struct admin_events {
 	struct net_loop *loop;
 	enum events_state state;
 	enum events_kind kind;
-	char path[PATH];                /* of the file or the log's socket */
+	char path[PATH]; /* of the file or the log's socket */
 	char to[PATH];
 	struct admin_syslog syslog;
 	int fd;
-	int out;                        /* standard output, opened anew without blocking where that is possible */
-	bool out_may_block;             /* it was not: small writes, only when the kernel says that there is room */
-	bool is_said;                   /* that it cannot be opened */
-	bool is_cut;                    /* the first waiting line was written in part */
-	struct buf waiting;             /* lines with their newlines */
+	int out; /* standard output, opened anew without blocking where that is possible */
+	bool out_may_block; /* it was not: small writes, when the kernel says that there is room */
+	bool is_said;       /* that it cannot be opened */
+	bool is_cut;        /* the first waiting line was written in part */
+	struct buf waiting; /* lines with their newlines */
 	struct net_watch watch;
 	struct net_timer retry;
 	struct net_deferred turn;
@@ -59,7 +59,7 @@ static void set_state(struct admin_events *e, enum events_state state)
 	e->state = state;
 }
 
-/* ---- opening --------------------------------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 /* drop_cut - the rest of a line whose beginning went elsewhere is worth nothing */
 static void drop_cut(struct admin_events *e)
@@ -83,7 +83,8 @@ static void shut(struct admin_events *e)
 static void fail(struct admin_events *e, const char *what)
 {
 	if (!e->is_said)
-		(void)dprintf(STDERR_FILENO, "moongate: events to %s: %s: %s\n", e->to, what, strerror(errno));
+		(void)dprintf(STDERR_FILENO, "moongate: events to %s: %s: %s\n", e->to, what,
+			      strerror(errno));
 	e->is_said = true;
 	shut(e);
 	net_timer_start(&e->retry, RETRY);
@@ -122,7 +123,9 @@ static void open_sink(struct admin_events *e)
 		e->fd = e->out;
 		break;
 	case EVENTS_FILE:
-		e->fd = open(e->path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0640);
+		e->fd = open(e->path,
+			     O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+			     0640);
 		break;
 	case EVENTS_SYSLOG:
 		e->fd = open_syslog(e->path);
@@ -140,8 +143,9 @@ static void open_sink(struct admin_events *e)
 }
 
 /*
- * open_out - standard output may be shared with a shell or another process, so its own flags stay as they are. A pipe or
- * terminal is opened anew; a file is not, since others append to it through the same offset; a socket has MSG_DONTWAIT.
+ * open_out - standard output may be shared with a shell or another process, so its own flags stay
+ * as they are. A pipe or terminal is opened anew; a file is not, since others append to it through
+ * the same offset; a socket has MSG_DONTWAIT.
  */
 static void open_out(struct admin_events *e)
 {
@@ -156,7 +160,7 @@ static void open_out(struct admin_events *e)
 		e->out = STDOUT_FILENO;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------- */
+/* ---- writing -------------------------------------------------------------------------------- */
 
 static void block(struct admin_events *e)
 {
@@ -274,7 +278,7 @@ void admin_events_line(struct admin_events *e, struct str line)
 		net_loop_defer(e->loop, &e->turn);
 }
 
-/* ---- choosing -------------------------------------------------------------------------------------------------- */
+/* ---- choosing ------------------------------------------------------------------------------- */
 
 static void choose(struct admin_events *e, struct str to)
 {
@@ -289,7 +293,8 @@ static void choose(struct admin_events *e, struct str to)
 		(void)str_copy(e->path, sizeof e->path, str_drop(to, file.n));
 	} else if (str_eq(to, STR("syslog")) || str_has_prefix(to, syslog)) {
 		e->kind = EVENTS_SYSLOG;
-		(void)str_copy(e->path, sizeof e->path, to.n > syslog.n ? str_drop(to, syslog.n) : STR(ADMIN_SYSLOG_PATH));
+		(void)str_copy(e->path, sizeof e->path,
+			       to.n > syslog.n ? str_drop(to, syslog.n) : STR(ADMIN_SYSLOG_PATH));
 	}
 	open_sink(e);
 }
@@ -318,7 +323,9 @@ void admin_events_reopen(struct admin_events *e)
 
 void admin_events_flush(struct admin_events *e)
 {
-	for (unsigned i = 0; i < WRITES_A_TURN && e->state == EVENTS_READY && !may_block(e) && buf_len(&e->waiting); i++)
+	for (unsigned i = 0;
+	     i < WRITES_A_TURN && e->state == EVENTS_READY && !may_block(e) && buf_len(&e->waiting);
+	     i++)
 		write_out(e);
 }
 
@@ -328,7 +335,7 @@ struct admin_events *admin_events_new(struct net_loop *loop, struct str to, stru
 
 	if (!e)
 		abort();
-	(void)signal(SIGPIPE, SIG_IGN);         /* a reader of standard output that left is an error, not our end */
+	(void)signal(SIGPIPE, SIG_IGN); /* a reader that left is an error, not our end */
 	e->loop = loop;
 	e->fd = -1;
 	buf_init(&e->waiting, ADMIN_EVENTS_WAITING);

@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-#define PREFIX "moongate_"
+#define PREFIX    "moongate_"
 #define RULE_NAME sizeof(((struct counter_slab *)0)->rules[0].name)
-#define LABEL (2 * RULE_NAME)
+#define LABEL     (2 * RULE_NAME)
 
 struct output {
 	struct buf *out;
@@ -20,9 +20,10 @@ struct output {
 static const struct home {
 	const char *prefix, *role;
 } homes[] = {
-	{ "smtp_", "edge" },      { "policy_reloads", "master" },    { "policy_", "edge" },        { "policy_", "deliver" },
-	{ "spool_commit_wait", "edge" },    { "spool_", "spool" },             { "queue_", "spool" },        { "delivery_", "deliver" },
-	{ "role_", "master" },    { "events_", "control" },
+	{ "smtp_", "edge" },      { "policy_reloads", "master" },  { "policy_", "edge" },
+	{ "policy_", "deliver" }, { "spool_commit_wait", "edge" }, { "spool_", "spool" },
+	{ "queue_", "spool" },    { "delivery_", "deliver" },      { "role_", "master" },
+	{ "events_", "control" },
 };
 
 static const char *const outcome_names[RULE_OUTCOMES] = {
@@ -39,21 +40,23 @@ static uint64_t load(const uint64_t *at)
 static bool is_home(const char *metric, const char *role)
 {
 	for (size_t i = 0; i < COUNT(homes); i++)
-		if (str_has_prefix(str_of(metric), str_of(homes[i].prefix)) && strcmp(role, homes[i].role) == 0)
+		if (str_has_prefix(str_of(metric), str_of(homes[i].prefix)) &&
+		    strcmp(role, homes[i].role) == 0)
 			return true;
 	return false;
 }
 
-/* ---- single numbers -------------------------------------------------------------------------------------------- */
+/* ---- single numbers ------------------------------------------------------------------------- */
 
 static void head(struct output *o, const struct counter_info *info, const char *type)
 {
 	if (!o->as_json)
-		o->full |= !buf_printf(o->out, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n", info->name, info->help,
-		                       info->name, type);
+		o->full |= !buf_printf(o->out, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n",
+				       info->name, info->help, info->name, type);
 }
 
-static void json_begin(struct output *o, struct json *j, const char *metric, const struct admin_slab *s)
+static void json_begin(struct output *o, struct json *j, const char *metric,
+		       const struct admin_slab *s)
 {
 	json_init(j, o->out);
 	json_open(j, NULL, '{');
@@ -75,8 +78,8 @@ static void number(struct output *o, const char *metric, const struct admin_slab
 	if (value == 0 && !is_home(metric, s->role))
 		return;
 	if (!o->as_json) {
-		o->full |= !buf_printf(o->out, PREFIX "%s{role=\"%s\",index=\"%u\"} %llu\n", metric, s->role, s->index,
-		                       (unsigned long long)value);
+		o->full |= !buf_printf(o->out, PREFIX "%s{role=\"%s\",index=\"%u\"} %llu\n", metric,
+				       s->role, s->index, (unsigned long long)value);
 		return;
 	}
 	json_begin(o, &j, metric, s);
@@ -89,23 +92,26 @@ static void numbers(struct output *o)
 	for (unsigned c = 0; c < COUNTERS; c++) {
 		head(o, &counter_info[c], "counter");
 		for (unsigned i = 0; i < o->nslabs; i++)
-			number(o, counter_info[c].name, &o->slabs[i], load(&o->slabs[i].slab->counters[c]));
+			number(o, counter_info[c].name, &o->slabs[i],
+			       load(&o->slabs[i].slab->counters[c]));
 	}
 	for (unsigned g = 0; g < GAUGES; g++) {
 		head(o, &gauge_info[g], "gauge");
 		for (unsigned i = 0; i < o->nslabs; i++)
-			number(o, gauge_info[g].name, &o->slabs[i], load(&o->slabs[i].slab->gauges[g]));
+			number(o, gauge_info[g].name, &o->slabs[i],
+			       load(&o->slabs[i].slab->gauges[g]));
 	}
 }
 
-/* ---- histograms ------------------------------------------------------------------------------------------------ */
+/* ---- histograms ----------------------------------------------------------------------------- */
 
 struct times {
-	uint64_t upto[HISTOGRAM_BUCKETS];       /* what took at most the bucket's bound */
+	uint64_t upto[HISTOGRAM_BUCKETS]; /* what took at most the bucket's bound */
 	uint64_t sum_us;
 };
 
-/* times_of - count is what the buckets say, so that the copy agrees with itself although the original moves on */
+/* times_of - count is what the buckets say, so that the copy agrees with itself although the
+ * original moves on */
 static struct times times_of(const struct counter_slab *slab, unsigned h)
 {
 	struct times t;
@@ -117,29 +123,36 @@ static struct times times_of(const struct counter_slab *slab, unsigned h)
 	return t;
 }
 
-static void histogram_text(struct output *o, const char *metric, const struct admin_slab *s, const struct times *t)
+static void histogram_text(struct output *o, const char *metric, const struct admin_slab *s,
+			   const struct times *t)
 {
 	for (unsigned b = 0; b < HISTOGRAM_BUCKETS; b++) {
 		uint64_t bound = histogram_bound(b);
 
-		o->full |= !buf_printf(o->out, PREFIX "%s_bucket{role=\"%s\",index=\"%u\",le=\"", metric, s->role, s->index);
+		o->full |= !buf_printf(o->out, PREFIX "%s_bucket{role=\"%s\",index=\"%u\",le=\"",
+				       metric, s->role, s->index);
 		if (bound == UINT64_MAX)
 			o->full |= !buf_add(o->out, STR("+Inf"));
 		else
-			o->full |= !buf_printf(o->out, "%llu.%06llu", (unsigned long long)(bound / 1000000),
-			                       (unsigned long long)(bound % 1000000));
+			o->full |= !buf_printf(o->out, "%llu.%06llu",
+					       (unsigned long long)(bound / 1000000),
+					       (unsigned long long)(bound % 1000000));
 		o->full |= !buf_printf(o->out, "\"} %llu\n", (unsigned long long)t->upto[b]);
 	}
-	o->full |= !buf_printf(o->out, PREFIX "%s_sum{role=\"%s\",index=\"%u\"} %llu.%06llu\n", metric, s->role, s->index,
-	                       (unsigned long long)(t->sum_us / 1000000), (unsigned long long)(t->sum_us % 1000000));
-	o->full |= !buf_printf(o->out, PREFIX "%s_count{role=\"%s\",index=\"%u\"} %llu\n", metric, s->role, s->index,
-	                       (unsigned long long)t->upto[HISTOGRAM_BUCKETS - 1]);
+	o->full |= !buf_printf(o->out, PREFIX "%s_sum{role=\"%s\",index=\"%u\"} %llu.%06llu\n",
+			       metric, s->role, s->index, (unsigned long long)(t->sum_us / 1000000),
+			       (unsigned long long)(t->sum_us % 1000000));
+	o->full |=
+		!buf_printf(o->out, PREFIX "%s_count{role=\"%s\",index=\"%u\"} %llu\n", metric,
+			    s->role, s->index, (unsigned long long)t->upto[HISTOGRAM_BUCKETS - 1]);
 }
 
-/* quantile - the bound of the bucket it falls into; what is beyond all bounds is given as the last bound */
+/* quantile - the bound of the bucket it falls into; what is beyond all bounds is given as the last
+ * bound */
 static double quantile(const struct times *t, unsigned percent)
 {
-	uint64_t all = t->upto[HISTOGRAM_BUCKETS - 1], rank = all / 100 * percent + all % 100 * percent / 100;
+	uint64_t all = t->upto[HISTOGRAM_BUCKETS - 1],
+		 rank = all / 100 * percent + all % 100 * percent / 100;
 	unsigned b = 0;
 
 	while (b < HISTOGRAM_BUCKETS - 2 && t->upto[b] <= rank)
@@ -147,7 +160,8 @@ static double quantile(const struct times *t, unsigned percent)
 	return (double)histogram_bound(b) / 1e6;
 }
 
-static void histogram_json(struct output *o, const char *metric, const struct admin_slab *s, const struct times *t)
+static void histogram_json(struct output *o, const char *metric, const struct admin_slab *s,
+			   const struct times *t)
 {
 	struct json j;
 
@@ -177,9 +191,10 @@ static void histograms(struct output *o)
 	}
 }
 
-/* ---- rules ----------------------------------------------------------------------------------------------------- */
+/* ---- rules ---------------------------------------------------------------------------------- */
 
-/* label_of - a rule's name as a label's value: printable ASCII, backslash and quote escaped. It is copied first: it may move */
+/* label_of - a rule's name as a label's value: printable ASCII, backslash and quote escaped. It is
+ * copied first: it may move */
 static const char *label_of(const char *shared, char text[LABEL])
 {
 	char name[RULE_NAME];
@@ -197,7 +212,8 @@ static const char *label_of(const char *shared, char text[LABEL])
 	return text;
 }
 
-static void rule(struct output *o, const struct admin_slab *s, unsigned r, const struct counter_info *info)
+static void rule(struct output *o, const struct admin_slab *s, unsigned r,
+		 const struct counter_info *info)
 {
 	char name[RULE_NAME + 1] = { 0 }, label[LABEL];
 	struct json j;
@@ -215,16 +231,20 @@ static void rule(struct output *o, const struct admin_slab *s, unsigned r, const
 			json_int(&j, "value", (int64_t)value);
 			json_end(o, &j);
 		} else {
-			o->full |= !buf_printf(o->out, PREFIX "%s{role=\"%s\",index=\"%u\",rule=\"%s\",outcome=\"%s\"} %llu\n",
-			                       info->name, s->role, s->index, label_of(name, label), outcome_names[k],
-			                       (unsigned long long)value);
+			o->full |= !buf_printf(
+				o->out,
+				PREFIX
+				"%s{role=\"%s\",index=\"%u\",rule=\"%s\",outcome=\"%s\"} %llu\n",
+				info->name, s->role, s->index, label_of(name, label),
+				outcome_names[k], (unsigned long long)value);
 		}
 	}
 }
 
 static void rules(struct output *o)
 {
-	static const struct counter_info info = { "policy_rule_total", "runs of a policy rule, by what came of them" };
+	static const struct counter_info info = { "policy_rule_total",
+						  "runs of a policy rule, by what came of them" };
 
 	head(o, &info, "counter");
 	for (unsigned i = 0; i < o->nslabs; i++)
@@ -238,7 +258,8 @@ static bool write_all(struct output o)
 
 	head(&o, &build, "gauge");
 	if (!o.as_json)
-		o.full |= !buf_add(o.out, STR(PREFIX "build_info{version=\"" MOONGATE_VERSION "\"} 1\n"));
+		o.full |= !buf_add(o.out,
+				   STR(PREFIX "build_info{version=\"" MOONGATE_VERSION "\"} 1\n"));
 	numbers(&o);
 	histograms(&o);
 	rules(&o);
@@ -252,5 +273,6 @@ bool admin_metrics_text(struct buf *out, const struct admin_slab *slabs, unsigne
 
 bool admin_metrics_json(struct buf *out, const struct admin_slab *slabs, unsigned nslabs)
 {
-	return write_all((struct output){ .out = out, .slabs = slabs, .nslabs = nslabs, .as_json = true });
+	return write_all(
+		(struct output){ .out = out, .slabs = slabs, .nslabs = nslabs, .as_json = true });
 }

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #define FACILITY_MAIL 2
-#define FRONT 256               /* bytes of a line in which its first fields are */
-#define MSGID 32                /* RFC 5424 6.2.7 */
-#define TIMESTAMP 32
+#define FRONT         256 /* bytes of a line in which its first fields are */
+#define MSGID         32  /* RFC 5424 6.2.7 */
+#define TIMESTAMP     32
 
 void admin_syslog_init(struct admin_syslog *s, struct str hostname)
 {
@@ -18,7 +18,8 @@ void admin_syslog_init(struct admin_syslog *s, struct str hostname)
 	(void)str_copy(s->hostname, sizeof s->hostname, hostname);
 }
 
-/* field - the value of a string field among the first of a line that log.c wrote; empty when it is not there */
+/* field - the value of a string field among the first of a line that log.c wrote; empty when it is
+ * not there */
 static struct str field(struct str line, const char *key)
 {
 	struct str front = str_head(line, FRONT), value;
@@ -64,7 +65,8 @@ static unsigned severity_of(struct str line)
  * HEADER          = PRI VERSION SP TIMESTAMP SP HOSTNAME SP APP-NAME SP PROCID SP MSGID
  * SYSLOG-MSG      = HEADER SP STRUCTURED-DATA [SP MSG]                    ; RFC 5424, 6
  */
-size_t admin_syslog_header(const struct admin_syslog *s, struct str line, char header[ADMIN_SYSLOG_HEADER])
+size_t admin_syslog_header(const struct admin_syslog *s, struct str line,
+			   char header[ADMIN_SYSLOG_HEADER])
 {
 	char time[TIMESTAMP + 1], host[ADMIN_SYSLOG_HOST + 1], event[MSGID + 1];
 	int n;
@@ -72,8 +74,8 @@ size_t admin_syslog_header(const struct admin_syslog *s, struct str line, char h
 	token_of(field(line, "\"time\":\""), time, TIMESTAMP);
 	token_of(str_of(s->hostname), host, ADMIN_SYSLOG_HOST);
 	token_of(field(line, "\"event\":\""), event, MSGID);
-	n = snprintf(header, ADMIN_SYSLOG_HEADER, "<%u>1 %s %s moongate %d %s - ", FACILITY_MAIL * 8 + severity_of(line), time,
-	             host, s->pid, event);
+	n = snprintf(header, ADMIN_SYSLOG_HEADER, "<%u>1 %s %s moongate %d %s - ",
+		     FACILITY_MAIL * 8 + severity_of(line), time, host, s->pid, event);
 	return n > 0 ? (size_t)n : 0;
 }
 

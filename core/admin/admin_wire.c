@@ -1,6 +1,6 @@
 #include "admin_wire.h"
 
-#define HEAD 16                 /* "255 61440\n" and to spare */
+#define HEAD 16 /* "255 61440\n" and to spare */
 
 bool admin_wire_request(struct buf *out, const struct str *words, unsigned nwords)
 {
@@ -8,7 +8,8 @@ bool admin_wire_request(struct buf *out, const struct str *words, unsigned nword
 
 	for (unsigned i = 0; i < nwords; i++) {
 		n += words[i].n;
-		if (words[i].n == 0 || str_find(words[i], '\0') >= 0 || str_find(words[i], '\n') >= 0)
+		if (words[i].n == 0 || str_find(words[i], '\0') >= 0 ||
+		    str_find(words[i], '\n') >= 0)
 			return false;
 	}
 	if (nwords == 0 || nwords > ADMIN_WORDS || n > ADMIN_REQUEST || n > buf_room(out))
@@ -64,7 +65,8 @@ enum step admin_wire_chunk_take(struct str *in, unsigned *code, struct str *text
 
 	if (!str_take(&rest, '\n', &head))
 		return in->n < HEAD ? STEP_MORE : STEP_ERROR;
-	if (!str_take(&head, ' ', &number) || !str_u64(number, ADMIN_MORE, &its_code) || !str_u64(head, ADMIN_CHUNK, &length))
+	if (!str_take(&head, ' ', &number) || !str_u64(number, ADMIN_MORE, &its_code) ||
+	    !str_u64(head, ADMIN_CHUNK, &length))
 		return STEP_ERROR;
 	if (rest.n < length)
 		return STEP_MORE;

@@ -9,32 +9,35 @@
 #include "state_map.h"
 
 #define SETTINGS_MEMORY (64 * 1024 * 1024)
-#define MAP_TEXT ((size_t)512 * 1024 * 1024)    /* bytes of the file behind a map */
-#define POLICY_ERRORS (48 * 1024)
-#define ORDER_TEXT (1024 * 1024)
+#define MAP_TEXT        ((size_t)512 * 1024 * 1024) /* bytes of the file behind a map */
+#define POLICY_ERRORS   (48 * 1024)
+#define ORDER_TEXT      (1024 * 1024)
 
 struct loader {
 	struct arena arena;
 	struct settings_source source;
 	struct settings settings;
 	struct loader_tree tree;
-	struct buf sections, errors;    /* errors: of maps and policy, shown behind those of the settings */
+	struct buf sections;
+	struct buf errors; /* of maps and policy: shown behind those of the settings */
 	struct script_map maps[SETTINGS_MAPS];
 	struct buf images[SETTINGS_MAPS];
 	struct script_source sources[LOADER_FILES];
 };
 
 /* complain - a message that begins with an absolute path, with the path as the operator gave it */
-static void complain(struct loader *l, const struct settings_place *place, const char *setting, const struct fault *why)
+static void complain(struct loader *l, const struct settings_place *place, const char *setting,
+		     const struct fault *why)
 {
 	ptrdiff_t colon = str_find(str_of(why->text), ':');
 	struct str path = str_head(str_of(why->text), colon < 0 ? 0 : (size_t)colon);
 	struct str shown = settings_source_shown(&l->source, path);
 
-	settings_source_problem(&l->source, place, "%s: %.*s%s", setting, STR_ARG(shown), why->text + path.n);
+	settings_source_problem(&l->source, place, "%s: %.*s%s", setting, STR_ARG(shown),
+				why->text + path.n);
 }
 
-/* ---- maps ------------------------------------------------------------------------------------------------------ */
+/* ---- maps ----------------------------------------------------------------------------------- */
 
 static void load_map(struct loader *l, unsigned i)
 {
@@ -48,14 +51,16 @@ static void load_map(struct loader *l, unsigned i)
 	buf_init(&l->images[i], SNAPSHOT_MAX);
 	if (loader_file_read(map->value, MAP_TEXT, &text_arena, &text, &why) < 0)
 		complain(l, &place, "maps", &why);
-	else if (state_map_compile(settings_source_shown(&l->source, map->value), text, &l->images[i], &l->errors) == 0 &&
-	         !snapshot_add(&l->sections, SNAPSHOT_MAP, map->key, buf_str(&l->images[i])))
-		settings_source_problem(&l->source, &place, "maps: all of them together are too big");
+	else if (state_map_compile(settings_source_shown(&l->source, map->value), text,
+				   &l->images[i], &l->errors) == 0 &&
+		 !snapshot_add(&l->sections, SNAPSHOT_MAP, map->key, buf_str(&l->images[i])))
+		settings_source_problem(&l->source, &place,
+					"maps: all of them together are too big");
 	l->maps[i] = (struct script_map){ .name = map->key, .image = buf_str(&l->images[i]) };
 	arena_fini(&text_arena);
 }
 
-/* ---- policy ---------------------------------------------------------------------------------------------------- */
+/* ---- policy --------------------------------------------------------------------------------- */
 
 static bool add_source(struct loader *l, const struct script_source *s)
 {
@@ -85,11 +90,14 @@ static bool read_policy(struct loader *l)
 		const struct loader_file *file = &l->tree.files[i];
 
 		l->sources[i] = (struct script_source){
-			.name = file->name, .path = settings_source_shown(&l->source, file->path), .text = file->text,
+			.name = file->name,
+			.path = settings_source_shown(&l->source, file->path),
+			.text = file->text,
 		};
 		if (add_source(l, &l->sources[i]))
 			continue;
-		settings_source_problem(&l->source, &place, "policy: its files together are too big");
+		settings_source_problem(&l->source, &place,
+					"policy: its files together are too big");
 		return false;
 	}
 	return true;
@@ -100,8 +108,14 @@ static void try_policy(struct loader *l)
 {
 	const struct settings *s = &l->settings;
 	struct script_options options = {
-		.sources = l->sources, .nsources = l->tree.n, .maps = l->maps, .nmaps = s->nmaps,
-		.cpu_us = s->budget.cpu, .load_us = s->budget.load, .memory = s->budget.memory, .is_edge = true,
+		.sources = l->sources,
+		.nsources = l->tree.n,
+		.maps = l->maps,
+		.nmaps = s->nmaps,
+		.cpu_us = s->budget.cpu,
+		.load_us = s->budget.load,
+		.memory = s->budget.memory,
+		.is_edge = true,
 	};
 	struct policy_generation *generation = policy_generation_new(0, STR("check"));
 	struct buf order;
@@ -115,7 +129,7 @@ static void try_policy(struct loader *l)
 	buf_fini(&order);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 static bool is_good(const struct loader *l)
 {
@@ -129,7 +143,8 @@ static void load_all(struct loader *l)
 	buf_init(&canonical, SETTINGS_CANONICAL);
 	if (!settings_write(&l->settings, &canonical) ||
 	    !snapshot_add(&l->sections, SNAPSHOT_SETTINGS, STR(""), buf_str(&canonical)))
-		settings_source_problem_at(&l->source, (struct settings_spot){ 0, 0 }, "the settings are too big");
+		settings_source_problem_at(&l->source, (struct settings_spot){ 0, 0 },
+					   "the settings are too big");
 	buf_fini(&canonical);
 	for (unsigned i = 0; i < l->settings.nmaps; i++)
 		load_map(l, i);
@@ -161,7 +176,7 @@ static void loader_fini(struct loader *l)
 
 int loader_run(const char *settings_path, struct buf *errors)
 {
-	static struct loader l;         /* too big for a stack; one load at a time */
+	static struct loader l; /* too big for a stack; one load at a time */
 	static bool started;
 	struct fault why = { 0 };
 	int fd = -1;
@@ -170,12 +185,14 @@ int loader_run(const char *settings_path, struct buf *errors)
 		script_process_init();
 	started = true;
 	loader_init(&l);
-	if (settings_source_read(&l.source, str_of(settings_path), &l.arena) && settings_eval(&l.settings, &l.source))
+	if (settings_source_read(&l.source, str_of(settings_path), &l.arena) &&
+	    settings_eval(&l.settings, &l.source))
 		load_all(&l);
 	if (is_good(&l)) {
 		fd = snapshot_seal(buf_str(&l.sections), &why);
 		if (fd < 0)
-			settings_source_problem_at(&l.source, (struct settings_spot){ 0, 0 }, "%s", why.text);
+			settings_source_problem_at(&l.source, (struct settings_spot){ 0, 0 }, "%s",
+						   why.text);
 	}
 	settings_source_report(&l.source, errors);
 	(void)buf_add(errors, buf_str(&l.errors));

@@ -1,11 +1,13 @@
 /*
  * loader - reads settings, policy and maps from disk into a snapshot, and proves that they load.
  *
- * What        evaluates moongate.lua in an empty environment (only env()), checks it against the schema, reads every *.lua under the
- *             policy's folder once, compiles the maps, loads the policy in a throw-away state, writes the snapshot.
- * Why         the only place where settings are evaluated; runs in a short-lived child of the master (loader_spawn) or in the
- *             process of `moongate check`.
- * Fails       every problem is one line "file:line:column: message" in `errors`, not only the first.
+ * What        evaluates moongate.lua in an empty environment (only env()), checks it against the
+ *             schema, reads every *.lua under the policy's folder once, compiles the maps, loads
+ *             the policy in a throw-away state, writes the snapshot.
+ * Why         the only place where settings are evaluated; runs in a short-lived child of the
+ *             master (loader_spawn) or in the process of `moongate check`.
+ * Fails       every problem is one line "file:line:column: message" in `errors`, not only the
+ *             first.
  */
 #ifndef LOADER_H
 #define LOADER_H
@@ -16,8 +18,8 @@
 /* loader_run - here and now; the memfd, or -1 with at least one line in errors */
 int loader_run(const char *settings_path, struct buf *errors);
 
-/* loader_spawn - the same in a child under rlimits: *pid is to be waited for; the descriptor returned becomes readable at its end,
- * then loader_collect gives the memfd or -1 with errors */
+/* loader_spawn - the same in a child under rlimits: *pid is to be waited for; the descriptor becomes
+ * readable at its end, then loader_collect gives the memfd, or -1 with errors */
 int loader_spawn(const char *settings_path, int *pid, struct fault *why);
 int loader_collect(int fd, struct buf *errors);
 

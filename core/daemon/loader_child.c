@@ -1,4 +1,4 @@
-#define _GNU_SOURCE             /* MSG_CMSG_CLOEXEC */
+#define _GNU_SOURCE /* MSG_CMSG_CLOEXEC */
 #include "loader.h"
 
 #include <errno.h>
@@ -15,15 +15,15 @@
 #include "step.h"
 
 /*
- * The child sends one message at its end: the lines of errors and notes, and with them the memfd when there is one. When it
- * dies before that, the message is the end of file.
+ * The child sends one message at its end: the lines of errors and notes, and with them the memfd
+ * when there is one. When it dies before that, the message is the end of file.
  */
-#define LINK 3                  /* the child's end */
-#define MESSAGE (64 * 1024)
-#define CUT "moongate: and more\n"
+#define LINK        3 /* the child's end */
+#define MESSAGE     (64 * 1024)
+#define CUT         "moongate: and more\n"
 #define CPU_SECONDS 60
-#define MEMORY ((rlim_t)4 << 30)
-#define FILES 64
+#define MEMORY      ((rlim_t)4 << 30)
+#define FILES       64
 
 union control {
 	char bytes[CMSG_SPACE(sizeof(int))];
@@ -47,9 +47,9 @@ static void confine(void)
 {
 	limit(RLIMIT_CPU, CPU_SECONDS);
 #ifndef MOONGATE_INSTRUMENTED
-	limit(RLIMIT_AS, MEMORY);       /* sanitizers map terabytes that they never touch */
+	limit(RLIMIT_AS, MEMORY); /* sanitizers map terabytes that they never touch */
 #endif
-	limit(RLIMIT_FSIZE, SNAPSHOT_MAX + 4096);       /* the memfd is a file too */
+	limit(RLIMIT_FSIZE, SNAPSHOT_MAX + 4096); /* the memfd is a file too */
 	limit(RLIMIT_NOFILE, FILES);
 	limit(RLIMIT_CORE, 0);
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -67,9 +67,10 @@ static struct str whole_lines(struct str lines, size_t most)
 
 static int send_result(int link, struct str lines, int fd)
 {
-	struct str head = whole_lines(lines, MESSAGE - sizeof CUT), tail = head.n < lines.n ? STR(CUT) : STR("");
+	struct str head = whole_lines(lines, MESSAGE - sizeof CUT),
+		   tail = head.n < lines.n ? STR(CUT) : STR("");
 	struct iovec parts[] = {
-		{ (char *)"=", 1 },     /* so that an empty message is no end of file */
+		{ (char *)"=", 1 }, /* so that an empty message is no end of file */
 		{ (void *)(uintptr_t)head.p, head.n },
 		{ (void *)(uintptr_t)tail.p, tail.n },
 	};
@@ -125,7 +126,8 @@ static int fd_of(struct msghdr *m)
 	struct cmsghdr *c = CMSG_FIRSTHDR(m);
 	int fd = -1;
 
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof fd))
 		memcpy(&fd, CMSG_DATA(c), sizeof fd);
 	return fd;
 }
@@ -136,7 +138,10 @@ int loader_collect(int fd, struct buf *errors)
 	struct iovec part = { text, MESSAGE };
 	union control control;
 	struct msghdr m = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes,
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control.bytes,
 	};
 	int memfd = -1;
 	ssize_t n;
@@ -151,7 +156,8 @@ int loader_collect(int fd, struct buf *errors)
 		(void)buf_add(errors, (struct str){ text + 1, (size_t)n - 1 });
 	}
 	if (memfd < 0 && n <= 1)
-		(void)buf_add(errors, STR("moongate: loading the settings took too much time or memory, or was killed\n"));
+		(void)buf_add(errors, STR("moongate: loading the settings took too much time or "
+					  "memory, or was killed\n"));
 	free(text);
 	return memfd;
 }

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define REST_NS 20000000        /* between two tries */
-#define MAIN STR("main")
+#define REST_NS 20000000 /* between two tries */
+#define MAIN    STR("main")
 
 struct walk {
 	struct loader_tree *tree;
@@ -20,7 +20,7 @@ struct walk {
 	struct fault *why;
 };
 
-/* ---- one file -------------------------------------------------------------------------------------------------- */
+/* ---- one file ------------------------------------------------------------------------------- */
 
 static int read_all(int fd, struct str path, char *to, size_t n, struct fault *why)
 {
@@ -34,10 +34,12 @@ static int read_all(int fd, struct str path, char *to, size_t n, struct fault *w
 			return fault_sys(why, "%.*s", STR_ARG(path));
 		have += (size_t)got;
 	}
-	return have == n ? 0 : fault_set(why, "%.*s: became shorter while it was read", STR_ARG(path));
+	return have == n ? 0
+			 : fault_set(why, "%.*s: became shorter while it was read", STR_ARG(path));
 }
 
-int loader_file_read(struct str path, size_t most, struct arena *arena, struct str *text, struct fault *why)
+int loader_file_read(struct str path, size_t most, struct arena *arena, struct str *text,
+		     struct fault *why)
 {
 	struct str name = arena_str(arena, path);
 	int fd = open(name.p ? name.p : "", O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = -1;
@@ -51,9 +53,11 @@ int loader_file_read(struct str path, size_t most, struct arena *arena, struct s
 	} else if (!S_ISREG(st.st_mode)) {
 		(void)fault_set(why, "%.*s: is not a regular file", STR_ARG(path));
 	} else if ((uint64_t)st.st_size > most) {
-		(void)fault_set(why, "%.*s: has %lld bytes, at most %zu are read", STR_ARG(path), (long long)st.st_size, most);
+		(void)fault_set(why, "%.*s: has %lld bytes, at most %zu are read", STR_ARG(path),
+				(long long)st.st_size, most);
 	} else if (!(to = arena_alloc(arena, (size_t)st.st_size + 1))) {
-		(void)fault_set(why, "%.*s: no room for another %lld bytes", STR_ARG(path), (long long)st.st_size);
+		(void)fault_set(why, "%.*s: no room for another %lld bytes", STR_ARG(path),
+				(long long)st.st_size);
 	} else {
 		*text = (struct str){ to, (size_t)st.st_size };
 		rc = read_all(fd, path, to, text->n, why);
@@ -62,7 +66,7 @@ int loader_file_read(struct str path, size_t most, struct arena *arena, struct s
 	return rc;
 }
 
-/* ---- the folder ------------------------------------------------------------------------------------------------ */
+/* ---- the folder ----------------------------------------------------------------------------- */
 
 /* is_module - could require() say it? ALPHA / "_", then those, digits and "-" */
 static bool is_module(struct str name)
@@ -97,12 +101,20 @@ static int add_file(struct walk *w, struct str path, const struct stat *st)
 	if (!is_entry && st->st_dev == w->without.st_dev && st->st_ino == w->without.st_ino)
 		return 0;
 	if (!is_entry && str_eq(name, MAIN))
-		return fault_set(w->why, "%.*s: the module `main` is the entry file, %.*s; give this one another name",
-		                 STR_ARG(path), STR_ARG(w->entry));
+		return fault_set(w->why,
+				 "%.*s: the module `main` is the entry file, %.*s; give this one "
+				 "another name",
+				 STR_ARG(path), STR_ARG(w->entry));
 	if (t->n == LOADER_FILES)
-		return fault_set(w->why, "%.*s: more than %d files below this folder", STR_ARG(w->folder), LOADER_FILES);
+		return fault_set(w->why, "%.*s: more than %d files below this folder",
+				 STR_ARG(w->folder), LOADER_FILES);
 	t->files[t->n++] = (struct loader_file){
-		.name = name, .path = path, .device = st->st_dev, .inode = st->st_ino, .size = st->st_size, .changed = st->st_mtim,
+		.name = name,
+		.path = path,
+		.device = st->st_dev,
+		.inode = st->st_ino,
+		.size = st->st_size,
+		.changed = st->st_mtim,
 	};
 	return 0;
 }
@@ -111,7 +123,8 @@ static int walk_folder(struct walk *w, struct str folder, unsigned depth);
 
 static int walk_entry(struct walk *w, struct str folder, const char *name, unsigned depth)
 {
-	struct str path = arena_printf(&w->tree->arena, "%.*s/%s", STR_ARG(folder), name), text = str_of(name);
+	struct str path = arena_printf(&w->tree->arena, "%.*s/%s", STR_ARG(folder), name),
+		   text = str_of(name);
 	bool is_lua = str_has_suffix(text, STR(".lua"));
 	struct stat st;
 
@@ -125,7 +138,8 @@ static int walk_entry(struct walk *w, struct str folder, const char *name, unsig
 		return is_lua ? 0 : walk_folder(w, path, depth + 1);
 	if (S_ISLNK(st.st_mode) && stat(path.p, &st) < 0)
 		return is_lua ? fault_sys(w->why, "%s", path.p) : 0;
-	return S_ISREG(st.st_mode) && (is_lua || str_eq(path, w->entry)) ? add_file(w, path, &st) : 0;
+	return S_ISREG(st.st_mode) && (is_lua || str_eq(path, w->entry)) ? add_file(w, path, &st)
+									 : 0;
 }
 
 static int walk_folder(struct walk *w, struct str folder, unsigned depth)
@@ -135,9 +149,11 @@ static int walk_folder(struct walk *w, struct str folder, unsigned depth)
 	int rc = 0;
 
 	if (depth > LOADER_DEPTH)
-		return fault_set(w->why, "%.*s: more than %d folders deep", STR_ARG(folder), LOADER_DEPTH);
+		return fault_set(w->why, "%.*s: more than %d folders deep", STR_ARG(folder),
+				 LOADER_DEPTH);
 	dir = opendir(folder.p);
-	if (!dir && errno == EACCES && depth > 0)       /* not ours: a require() of it will say that it is missing */
+	if (!dir && errno == EACCES &&
+	    depth > 0) /* not ours: a require() of it will say that it is missing */
 		return 0;
 	if (!dir)
 		return fault_sys(w->why, "%.*s", STR_ARG(folder));
@@ -185,14 +201,16 @@ static bool is_unmoved(const struct loader_tree *a, const struct loader_tree *b)
 		const struct loader_file *x = &a->files[i], *y = &b->files[i];
 
 		if (!str_eq(x->path, y->path) || x->inode != y->inode || x->size != y->size ||
-		    x->changed.tv_sec != y->changed.tv_sec || x->changed.tv_nsec != y->changed.tv_nsec)
+		    x->changed.tv_sec != y->changed.tv_sec ||
+		    x->changed.tv_nsec != y->changed.tv_nsec)
 			return false;
 	}
 	return a->n == b->n;
 }
 
 /* read_once - MORE: something moved meanwhile, or went away */
-static enum step read_once(struct loader_tree *t, struct str entry, struct str without, struct fault *why)
+static enum step read_once(struct loader_tree *t, struct str entry, struct str without,
+			   struct fault *why)
 {
 	struct loader_tree again = { 0 };
 	enum step step = STEP_DONE;
@@ -200,7 +218,8 @@ static enum step read_once(struct loader_tree *t, struct str entry, struct str w
 	if (scan(t, entry, without, why) < 0)
 		return STEP_ERROR;
 	for (unsigned i = 0; i < t->n; i++)
-		if (loader_file_read(t->files[i].path, LOADER_FILE, &t->arena, &t->files[i].text, why) < 0)
+		if (loader_file_read(t->files[i].path, LOADER_FILE, &t->arena, &t->files[i].text,
+				     why) < 0)
 			return STEP_MORE;
 	arena_init(&again.arena, LOADER_TREE_BYTES);
 	if (scan(&again, entry, without, why) < 0 || !is_unmoved(t, &again))
@@ -216,15 +235,18 @@ int loader_tree_read(struct loader_tree *t, struct str entry, struct str without
 
 	*t = (struct loader_tree){ 0 };
 	arena_init(&t->arena, LOADER_TREE_BYTES);
-	(void)fault_set(why, "%.*s: the files of its folder keep changing while they are read", STR_ARG(entry));
+	(void)fault_set(why, "%.*s: the files of its folder keep changing while they are read",
+			STR_ARG(entry));
 	for (unsigned i = 0; i < LOADER_TRIES; i++) {
 		enum step step = read_once(t, entry, without, why);
 
 		if (step == STEP_DONE && main_of(t))
 			return 0;
 		if (step == STEP_DONE)
-			return stat(entry.p, &st) < 0 ? fault_sys(why, "%.*s", STR_ARG(entry)) :
-			                                fault_set(why, "%.*s: is not a regular file", STR_ARG(entry));
+			return stat(entry.p, &st) < 0
+				       ? fault_sys(why, "%.*s", STR_ARG(entry))
+				       : fault_set(why, "%.*s: is not a regular file",
+						   STR_ARG(entry));
 		if (step == STEP_ERROR)
 			return -1;
 		arena_reset(&t->arena);

@@ -7,12 +7,12 @@
 
 /*
  * canonical = *line                            ; in the order of the schema
- * line      = key SP value LF                  ; one for a single setting, one per element for a list
- * value     = text                             ; durations and sizes as the shortest text with units
- *           / name SP text                     ; of a map: key and value; of listeners: name and address
+ * line  = key SP value LF  ; one for a single setting, one per element for a list value  = text  ;
+ * durations and sizes as the shortest text with units
+ *           / name SP text  ; of a map: key and value; of listeners: name and address
  */
 
-/* ---- writing ------------------------------------------------------------------------------------------------- */
+/* ---- writing -------------------------------------------------------------------------------- */
 
 static bool write_line(struct buf *out, const struct setting *row, struct str a, struct str b)
 {
@@ -26,22 +26,30 @@ static bool write_single(struct buf *out, const struct setting *row, const struc
 	char text[SETTINGS_UNIT_TEXT];
 
 	if (row->type == SETTING_FLAG)
-		return write_line(out, row, *(const bool *)value ? STR("true") : STR("false"), STR_NONE);
+		return write_line(out, row, *(const bool *)value ? STR("true") : STR("false"),
+				  STR_NONE);
 	if (row->type == SETTING_COUNT)
 		return buf_printf(out, "%s %u\n", row->path, *(const uint32_t *)value);
 	if (row->type == SETTING_SIZE)
-		return write_line(out, row, str_of(settings_unit_size_text(*(const uint64_t *)value, text)), STR_NONE);
+		return write_line(out, row,
+				  str_of(settings_unit_size_text(*(const uint64_t *)value, text)),
+				  STR_NONE);
 	if (row->type == SETTING_DURATION)
-		return write_line(out, row, str_of(settings_unit_duration_text(*(const uint64_t *)value, text)), STR_NONE);
+		return write_line(
+			out, row,
+			str_of(settings_unit_duration_text(*(const uint64_t *)value, text)),
+			STR_NONE);
 	return write_line(out, row, *(const struct str *)value, STR_NONE);
 }
 
-static bool write_element(struct buf *out, const struct setting *row, const struct settings *s, unsigned i)
+static bool write_element(struct buf *out, const struct setting *row, const struct settings *s,
+			  unsigned i)
 {
 	if (row->type == SETTING_LISTENERS)
 		return write_line(out, row, s->listen[i].name, s->listen[i].address);
 	if (row->type == SETTING_ROUTES || row->type == SETTING_PATHS) {
-		const struct settings_pair *pair = *(struct settings_pair *const *)setting_value(row, s) + i;
+		const struct settings_pair *pair =
+			*(struct settings_pair *const *)setting_value(row, s) + i;
 
 		return write_line(out, row, pair->key, pair->value);
 	}
@@ -67,14 +75,15 @@ bool settings_write(const struct settings *s, struct buf *out)
 	return true;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 /* value_take - consume the next line if it is about this setting */
 static bool value_take(struct str *rest, const struct setting *row, struct str *value)
 {
 	struct str key = str_of(row->path), after = *rest, line;
 
-	if (!str_take(&after, '\n', &line) || !str_has_prefix(line, key) || line.n == key.n || line.p[key.n] != ' ')
+	if (!str_take(&after, '\n', &line) || !str_has_prefix(line, key) || line.n == key.n ||
+	    line.p[key.n] != ' ')
 		return false;
 	*value = str_drop(line, key.n + 1);
 	*rest = after;
@@ -91,7 +100,8 @@ static unsigned count_values(struct str rest, const struct setting *row)
 	return n;
 }
 
-static int pair_check(const struct setting *row, struct str name, struct str value, struct fault *why)
+static int pair_check(const struct setting *row, struct str name, struct str value,
+		      struct fault *why)
 {
 	if (row->type == SETTING_LISTENERS) {
 		if (setting_address_check(value, why) < 0)
@@ -99,11 +109,13 @@ static int pair_check(const struct setting *row, struct str name, struct str val
 		return str_eq(name, value) ? 0 : setting_name_check(name, why);
 	}
 	if (row->type == SETTING_ROUTES)
-		return setting_domain_check(name, true, why) < 0 ? -1 : setting_hop_check(value, why);
+		return setting_domain_check(name, true, why) < 0 ? -1
+								 : setting_hop_check(value, why);
 	return setting_name_check(name, why) < 0 ? -1 : setting_text_check(value, why);
 }
 
-static int read_element(const struct setting *row, void *list, unsigned i, struct str value, struct fault *why)
+static int read_element(const struct setting *row, void *list, unsigned i, struct str value,
+			struct fault *why)
 {
 	struct str name;
 
@@ -120,8 +132,8 @@ static int read_element(const struct setting *row, void *list, unsigned i, struc
 	return pair_check(row, name, value, why);
 }
 
-static int read_list(const struct setting *row, struct settings *s, struct str *rest, struct arena *arena,
-		     struct fault *why)
+static int read_list(const struct setting *row, struct settings *s, struct str *rest,
+		     struct arena *arena, struct fault *why)
 {
 	unsigned n = count_values(*rest, row);
 	bool is_pair = row->type == SETTING_ROUTES || row->type == SETTING_PATHS;
@@ -131,7 +143,8 @@ static int read_list(const struct setting *row, struct settings *s, struct str *
 	if (n > row->most)
 		return fault_set(why, "more than %llu values", (unsigned long long)row->most);
 	if (row->type != SETTING_LISTENERS) {
-		void *made = arena_alloc(arena, n * (is_pair ? sizeof(struct settings_pair) : sizeof(struct str)));
+		void *made = arena_alloc(
+			arena, n * (is_pair ? sizeof(struct settings_pair) : sizeof(struct str)));
 
 		if (!made)
 			return fault_set(why, "no memory left for it");
@@ -145,8 +158,8 @@ static int read_list(const struct setting *row, struct settings *s, struct str *
 	return 0;
 }
 
-static int read_row(const struct setting *row, struct settings *s, struct str *rest, struct arena *arena,
-		    struct fault *why)
+static int read_row(const struct setting *row, struct settings *s, struct str *rest,
+		    struct arena *arena, struct fault *why)
 {
 	struct str value;
 
@@ -167,13 +180,15 @@ int settings_read(struct settings *s, struct str canonical, struct arena *arena,
 		return fault_set(why, "settings of %zu bytes do not fit", canonical.n);
 	for (unsigned r = 0; r < settings_schema_count; r++)
 		if (read_row(&settings_schema[r], s, &rest, arena, &detail) < 0)
-			return fault_set(why, "settings: %s: %.400s", settings_schema[r].path, detail.text);
+			return fault_set(why, "settings: %s: %.400s", settings_schema[r].path,
+					 detail.text);
 	if (rest.n)
-		return fault_set(why, "settings: unexpected line \"%.*s\"", STR_ARG(str_head(rest, 80)));
+		return fault_set(why, "settings: unexpected line \"%.*s\"",
+				 STR_ARG(str_head(rest, 80)));
 	return 0;
 }
 
-/* ---- comparing ----------------------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------ */
 
 /* block_take - consume all lines about a setting */
 static struct str block_take(struct str *rest, const struct setting *row)

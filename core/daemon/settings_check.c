@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* What one setting alone cannot tell. Everything here was read by the schema: addresses parse, numbers are in bounds. */
+/* What one setting alone cannot tell. Everything here was read by the schema: addresses parse,
+ * numbers are in bounds. */
 
 #define PRIVILEGED 1024
 
@@ -28,19 +29,25 @@ static void check_listener(const struct settings *s, unsigned i, struct settings
 		return;
 	for (unsigned k = 0; k < i; k++) {
 		if (str_eq(l->address, s->listen[k].address))
-			settings_source_problem(source, &place, "listen: %.*s is there twice", STR_ARG(l->address));
+			settings_source_problem(source, &place, "listen: %.*s is there twice",
+						STR_ARG(l->address));
 		else if (str_eq(l->name, s->listen[k].name))
-			settings_source_problem(source, &place, "listen: two listeners are named %.*s", STR_ARG(l->name));
+			settings_source_problem(source, &place,
+						"listen: two listeners are named %.*s",
+						STR_ARG(l->name));
 	}
 	if (is_all(s->relay_domains, s->nrelay_domains) && !net_address_is_local(&address))
-		settings_source_problem(source, &place,
-		                        "listen: %.*s can be reached from outside: with relay.domains = \"*\" this would be an "
-		                        "open relay; only loopback addresses and Unix sockets may have that",
-		                        STR_ARG(l->address));
+		settings_source_problem(
+			source, &place,
+			"listen: %.*s can be reached from outside: with relay.domains = \"*\" this "
+			"would be an "
+			"open relay; only loopback addresses and Unix sockets may have that",
+			STR_ARG(l->address));
 	if (net_address_port(&address) > 0 && net_address_port(&address) < PRIVILEGED)
 		settings_source_note(source, &place,
-		                     "listen: %.*s is below port %d: it takes root, CAP_NET_BIND_SERVICE or a service manager",
-		                     STR_ARG(l->address), PRIVILEGED);
+				     "listen: %.*s is below port %d: it takes root, "
+				     "CAP_NET_BIND_SERVICE or a service manager",
+				     STR_ARG(l->address), PRIVILEGED);
 }
 
 static void check_listen(const struct settings *s, struct settings_source *source)
@@ -48,7 +55,9 @@ static void check_listen(const struct settings *s, struct settings_source *sourc
 	struct settings_place place = settings_place_of(STR("listen"));
 
 	if (s->nlisten == 0)
-		settings_source_problem(source, &place, "listen: at least one address is needed, like \"127.0.0.1:2525\"");
+		settings_source_problem(
+			source, &place,
+			"listen: at least one address is needed, like \"127.0.0.1:2525\"");
 	for (unsigned i = 0; i < s->nlisten; i++)
 		check_listener(s, i, source);
 }
@@ -59,12 +68,17 @@ static void check_relay(const struct settings *s, struct settings_source *source
 	struct settings_place place = settings_place_of(STR("relay.domains"));
 
 	if (is_all(s->relay_domains, s->nrelay_domains) && s->nrelay_domains > 1)
-		settings_source_problem(source, &place, "relay.domains: \"*\" stands for all domains: it must stand alone");
+		settings_source_problem(
+			source, &place,
+			"relay.domains: \"*\" stands for all domains: it must stand alone");
 	if (s->nrelay_domains && !s->relay_to.n && !s->nroute && !s->policy.n)
-		settings_source_note(source, &place, "relay.domains: there is no relay.to, no route and no policy: their mail has "
-		                                     "no way to go, and will be refused");
+		settings_source_note(source, &place,
+				     "relay.domains: there is no relay.to, no route and no policy: "
+				     "their mail has "
+				     "no way to go, and will be refused");
 	if (!s->nrelay_domains && !s->policy.n)
-		settings_source_note(source, &place, "no relay.domains and no policy: no mail will be accepted");
+		settings_source_note(source, &place,
+				     "no relay.domains and no policy: no mail will be accepted");
 }
 
 struct order {
@@ -87,9 +101,10 @@ static void check_orders(const struct settings *s, struct settings_source *sourc
 		char less[SETTINGS_UNIT_TEXT], more[SETTINGS_UNIT_TEXT];
 
 		if (orders[i].a > orders[i].b)
-			settings_source_problem(source, &place, "%s (%s) must not be longer than %s (%s)", orders[i].less,
-			                        settings_unit_duration_text(orders[i].a, less), orders[i].more,
-			                        settings_unit_duration_text(orders[i].b, more));
+			settings_source_problem(
+				source, &place, "%s (%s) must not be longer than %s (%s)",
+				orders[i].less, settings_unit_duration_text(orders[i].a, less),
+				orders[i].more, settings_unit_duration_text(orders[i].b, more));
 	}
 }
 
@@ -98,7 +113,8 @@ static void check_store(const struct settings *s, struct settings_source *source
 	struct settings_place place = settings_place_of(STR("store.segment"));
 
 	if (s->store.segment % 4096)
-		settings_source_problem(source, &place, "store.segment: must be a multiple of 4KiB");
+		settings_source_problem(source, &place,
+					"store.segment: must be a multiple of 4KiB");
 }
 
 void settings_check(const struct settings *s, struct settings_source *source)

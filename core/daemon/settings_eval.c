@@ -13,7 +13,7 @@
 #include "settings_lua.h"
 #include "settings_schema.h"
 
-#define FOUND 96                /* bytes of a description of what was found */
+#define FOUND           96 /* bytes of a description of what was found */
 #define LONGEST_SECONDS 1e9
 
 struct eval {
@@ -22,7 +22,7 @@ struct eval {
 	lua_State *L;
 };
 
-/* ---- words ----------------------------------------------------------------------------------------------------- */
+/* ---- words ---------------------------------------------------------------------------------- */
 
 /* found - what stands at the top of the stack, for "expected ..., found ..." */
 static const char *found(lua_State *L, char text[FOUND])
@@ -33,7 +33,8 @@ static const char *found(lua_State *L, char text[FOUND])
 
 	if (type == LUA_TSTRING) {
 		p = lua_tolstring(L, -1, &n);
-		(void)snprintf(text, FOUND, "\"%.*s\"%s", n > 60 ? 60 : (int)n, p, n > 60 ? "..." : "");
+		(void)snprintf(text, FOUND, "\"%.*s\"%s", n > 60 ? 60 : (int)n, p,
+			       n > 60 ? "..." : "");
 	} else if (type == LUA_TNUMBER && lua_isinteger(L, -1)) {
 		(void)snprintf(text, FOUND, "the number %lld", (long long)lua_tointeger(L, -1));
 	} else if (type == LUA_TNUMBER) {
@@ -46,15 +47,17 @@ static const char *found(lua_State *L, char text[FOUND])
 	return text;
 }
 
-static void unexpected(struct eval *e, const struct setting *row, const struct settings_place *place)
+static void unexpected(struct eval *e, const struct setting *row,
+		       const struct settings_place *place)
 {
 	char text[FOUND];
 
-	settings_source_problem(e->source, place, "%s: expected %s, found %s", row->path, setting_expected(row->type),
-	                        found(e->L, text));
+	settings_source_problem(e->source, place, "%s: expected %s, found %s", row->path,
+				setting_expected(row->type), found(e->L, text));
 }
 
-static void complain(struct eval *e, const struct setting *row, const struct settings_place *place, const struct fault *why)
+static void complain(struct eval *e, const struct setting *row, const struct settings_place *place,
+		     const struct fault *why)
 {
 	settings_source_problem(e->source, place, "%s: %s", row->path, why->text);
 }
@@ -64,10 +67,12 @@ static void unknown(struct eval *e, struct str path, const struct settings_place
 	struct str near = setting_nearest(path);
 
 	if (near.n)
-		settings_source_problem(e->source, place, "unknown setting `%.*s`; did you mean `%.*s`?",
-		                        STR_ARG(str_head(path, 80)), STR_ARG(near));
+		settings_source_problem(e->source, place,
+					"unknown setting `%.*s`; did you mean `%.*s`?",
+					STR_ARG(str_head(path, 80)), STR_ARG(near));
 	else
-		settings_source_problem(e->source, place, "unknown setting `%.*s`", STR_ARG(str_head(path, 80)));
+		settings_source_problem(e->source, place, "unknown setting `%.*s`",
+					STR_ARG(str_head(path, 80)));
 }
 
 /* text_at - the string at the top of the stack, copied */
@@ -84,7 +89,7 @@ static struct str text_at(struct eval *e)
 
 static struct str in_lower_case(struct str text)
 {
-	char *p = (char *)(uintptr_t)text.p;    /* ours, from text_at */
+	char *p = (char *)(uintptr_t)text.p; /* ours, from text_at */
 
 	for (size_t i = 0; i < text.n; i++)
 		if (p[i] >= 'A' && p[i] <= 'Z')
@@ -101,7 +106,7 @@ static void *list_new(struct eval *e, size_t n, size_t size)
 	return list;
 }
 
-/* ---- single values --------------------------------------------------------------------------------------------- */
+/* ---- single values -------------------------------------------------------------------------- */
 
 /* with_folder - make the path in a value absolute */
 static struct str with_folder(struct eval *e, const struct setting *row, struct str text)
@@ -118,7 +123,8 @@ static struct str with_folder(struct eval *e, const struct setting *row, struct 
 	return text;
 }
 
-/* number_at - the number at the top of the stack in the setting's own unit; false when it cannot be one */
+/* number_at - the number at the top of the stack in the setting's own unit; false when it cannot be
+ * one */
 static bool number_at(lua_State *L, const struct setting *row, uint64_t *out)
 {
 	lua_Number seconds = lua_tonumber(L, -1);
@@ -138,7 +144,8 @@ static bool number_at(lua_State *L, const struct setting *row, uint64_t *out)
 	return is_whole && whole >= 0;
 }
 
-static void take_single(struct eval *e, const struct setting *row, const struct settings_place *place)
+static void take_single(struct eval *e, const struct setting *row,
+			const struct settings_place *place)
 {
 	int type = lua_type(e->L, -1);
 	struct fault why = { 0 };
@@ -157,34 +164,39 @@ static void take_single(struct eval *e, const struct setting *row, const struct 
 		complain(e, row, place, &why);
 }
 
-/* ---- lists ----------------------------------------------------------------------------------------------------- */
+/* ---- lists ---------------------------------------------------------------------------------- */
 
-/* sequence_length - of the table at the top of the stack: it has the keys 1..n and no other; -1 after a problem */
-static long sequence_length(struct eval *e, const struct setting *row, const struct settings_place *place)
+/* sequence_length - of the table at the top of the stack: it has the keys 1..n and no other; -1
+ * after a problem */
+static long sequence_length(struct eval *e, const struct setting *row,
+			    const struct settings_place *place)
 {
 	lua_State *L = e->L;
 	lua_Unsigned n = lua_rawlen(L, -1), seen = 0;
 
 	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1), seen++) {
-		if (lua_isinteger(L, -2) && lua_tointeger(L, -2) >= 1 && (lua_Unsigned)lua_tointeger(L, -2) <= n)
+		if (lua_isinteger(L, -2) && lua_tointeger(L, -2) >= 1 &&
+		    (lua_Unsigned)lua_tointeger(L, -2) <= n)
 			continue;
 		if (lua_type(L, -2) == LUA_TSTRING)
-			settings_source_problem(e->source, place, "%s: expected %s, found the key `%.80s`", row->path,
-			                        setting_expected(row->type), lua_tostring(L, -2));
+			settings_source_problem(e->source, place,
+						"%s: expected %s, found the key `%.80s`", row->path,
+						setting_expected(row->type), lua_tostring(L, -2));
 		else
-			settings_source_problem(e->source, place, "%s: expected %s without gaps", row->path,
-			                        setting_expected(row->type));
+			settings_source_problem(e->source, place, "%s: expected %s without gaps",
+						row->path, setting_expected(row->type));
 		lua_pop(L, 2);
 		return -1;
 	}
 	if (n <= row->most)
 		return (long)n;
-	settings_source_problem(e->source, place, "%s: at most %llu, found %llu", row->path, (unsigned long long)row->most,
-	                        (unsigned long long)n);
+	settings_source_problem(e->source, place, "%s: at most %llu, found %llu", row->path,
+				(unsigned long long)row->most, (unsigned long long)n);
 	return -1;
 }
 
-static void take_domain(struct eval *e, const struct setting *row, const struct settings_place *place, struct str *to)
+static void take_domain(struct eval *e, const struct setting *row,
+			const struct settings_place *place, struct str *to)
 {
 	bool or_all = row->type == SETTING_DOMAINS_ALL;
 	struct fault why = { 0 };
@@ -198,7 +210,8 @@ static void take_domain(struct eval *e, const struct setting *row, const struct 
 		complain(e, row, place, &why);
 }
 
-static void take_domains(struct eval *e, const struct setting *row, const struct settings_place *place)
+static void take_domains(struct eval *e, const struct setting *row,
+			 const struct settings_place *place)
 {
 	struct str **list = setting_field(row, e->s);
 	bool is_one = lua_type(e->L, -1) == LUA_TSTRING;
@@ -240,9 +253,12 @@ static void take_pair(struct eval *e, const struct setting *row, const struct se
 	if (row->type == SETTING_ROUTES)
 		to->key = in_lower_case(to->key);
 	if (row->type == SETTING_ROUTES)
-		rc = setting_domain_check(to->key, true, &why) < 0 ? -1 : setting_hop_check(to->value, &why);
+		rc = setting_domain_check(to->key, true, &why) < 0
+			     ? -1
+			     : setting_hop_check(to->value, &why);
 	else
-		rc = setting_name_check(to->key, &why) < 0 ? -1 : setting_text_check(to->value, &why);
+		rc = setting_name_check(to->key, &why) < 0 ? -1
+							   : setting_text_check(to->value, &why);
 	if (rc < 0)
 		complain(e, row, place, &why);
 }
@@ -263,8 +279,10 @@ static unsigned count_pairs(lua_State *L)
 	return n;
 }
 
-/* take_pairs - a table in Lua has no order; here it is by key, so that the same settings are the same text */
-static void take_pairs(struct eval *e, const struct setting *row, const struct settings_place *place)
+/* take_pairs - a table in Lua has no order; here it is by key, so that the same settings are the
+ * same text */
+static void take_pairs(struct eval *e, const struct setting *row,
+		       const struct settings_place *place)
 {
 	struct settings_pair **list = setting_field(row, e->s);
 	unsigned n = 0;
@@ -274,7 +292,8 @@ static void take_pairs(struct eval *e, const struct setting *row, const struct s
 		return;
 	}
 	if (count_pairs(e->L) > row->most) {
-		settings_source_problem(e->source, place, "%s: at most %llu", row->path, (unsigned long long)row->most);
+		settings_source_problem(e->source, place, "%s: at most %llu", row->path,
+					(unsigned long long)row->most);
 		return;
 	}
 	*list = list_new(e, count_pairs(e->L), sizeof **list);
@@ -289,11 +308,11 @@ static void take_pairs(struct eval *e, const struct setting *row, const struct s
 	*setting_count(row, e->s) = n;
 }
 
-/* ---- listeners ------------------------------------------------------------------------------------------------- */
+/* ---- listeners ------------------------------------------------------------------------------ */
 
 /* listener_field - address or name of the listener whose table is at the top of the stack */
-static void listener_field(struct eval *e, const struct setting *row, const struct settings_place *place, struct str name,
-			   struct str *to)
+static void listener_field(struct eval *e, const struct setting *row,
+			   const struct settings_place *place, struct str name, struct str *to)
 {
 	struct settings_place at = settings_place_in(*place, name);
 
@@ -302,26 +321,31 @@ static void listener_field(struct eval *e, const struct setting *row, const stru
 	if (lua_type(e->L, -1) == LUA_TSTRING)
 		*to = text_at(e);
 	else if (!lua_isnil(e->L, -1))
-		settings_source_problem(e->source, &at, "%s: `%.*s` must be a string", row->path, STR_ARG(name));
+		settings_source_problem(e->source, &at, "%s: `%.*s` must be a string", row->path,
+					STR_ARG(name));
 	lua_pop(e->L, 1);
 }
 
-static void listener_keys(struct eval *e, const struct setting *row, const struct settings_place *place)
+static void listener_keys(struct eval *e, const struct setting *row,
+			  const struct settings_place *place)
 {
 	lua_State *L = e->L;
 
 	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-		struct str key = lua_type(L, -2) == LUA_TSTRING ? str_of(lua_tostring(L, -2)) : STR("1");
+		struct str key =
+			lua_type(L, -2) == LUA_TSTRING ? str_of(lua_tostring(L, -2)) : STR("1");
 		struct settings_place at = settings_place_in(*place, key);
 
 		if (!str_eq(key, STR("address")) && !str_eq(key, STR("name")))
-			settings_source_problem(e->source, &at, "%s: a listener has `address` and `name`, not `%.*s`", row->path,
-			                        STR_ARG(str_head(key, 80)));
+			settings_source_problem(
+				e->source, &at,
+				"%s: a listener has `address` and `name`, not `%.*s`", row->path,
+				STR_ARG(str_head(key, 80)));
 	}
 }
 
-static void take_listener(struct eval *e, const struct setting *row, const struct settings_place *place,
-			  struct settings_listener *to)
+static void take_listener(struct eval *e, const struct setting *row,
+			  const struct settings_place *place, struct settings_listener *to)
 {
 	struct fault why = { 0 };
 
@@ -336,14 +360,17 @@ static void take_listener(struct eval *e, const struct setting *row, const struc
 		return;
 	}
 	if (!to->address.n)
-		settings_source_problem(e->source, place, "%s: a listener needs an `address`", row->path);
-	else if (setting_address_check(to->address, &why) < 0 || (to->name.p && setting_name_check(to->name, &why) < 0))
+		settings_source_problem(e->source, place, "%s: a listener needs an `address`",
+					row->path);
+	else if (setting_address_check(to->address, &why) < 0 ||
+		 (to->name.p && setting_name_check(to->name, &why) < 0))
 		complain(e, row, place, &why);
 	if (!to->name.p)
 		to->name = to->address;
 }
 
-static void take_listeners(struct eval *e, const struct setting *row, const struct settings_place *place)
+static void take_listeners(struct eval *e, const struct setting *row,
+			   const struct settings_place *place)
 {
 	long n;
 
@@ -367,9 +394,10 @@ static void take_listeners(struct eval *e, const struct setting *row, const stru
 	e->s->nlisten = n > 0 ? (unsigned)n : 0;
 }
 
-/* ---- the whole table ------------------------------------------------------------------------------------------- */
+/* ---- the whole table ------------------------------------------------------------------------ */
 
-static void take_setting(struct eval *e, const struct setting *row, const struct settings_place *place)
+static void take_setting(struct eval *e, const struct setting *row,
+			 const struct settings_place *place)
 {
 	if (row->type == SETTING_DOMAINS || row->type == SETTING_DOMAINS_ALL)
 		take_domains(e, row, place);
@@ -394,11 +422,14 @@ static void take_entry(struct eval *e, struct str group)
 		place = group.n ? settings_place_of(group) : (struct settings_place){ .n = 0 };
 		if (lua_isinteger(e->L, -2))
 			place = settings_place_at(place, (unsigned)lua_tointeger(e->L, -2));
-		settings_source_problem(e->source, &place, "%.*s%sexpected `name = value`, found a value without a name",
-		                        STR_ARG(group), group.n ? ": " : "");
+		settings_source_problem(
+			e->source, &place,
+			"%.*s%sexpected `name = value`, found a value without a name",
+			STR_ARG(group), group.n ? ": " : "");
 		return;
 	}
-	path = arena_printf(e->source->arena, "%.*s%s%s", STR_ARG(group), group.n ? "." : "", lua_tostring(e->L, -2));
+	path = arena_printf(e->source->arena, "%.*s%s%s", STR_ARG(group), group.n ? "." : "",
+			    lua_tostring(e->L, -2));
 	place = settings_place_of(path);
 	row = setting_find(path);
 	if (row)
@@ -428,7 +459,7 @@ static int take_all(lua_State *L)
 	return 0;
 }
 
-/* ---- what is not given ----------------------------------------------------------------------------------------- */
+/* ---- what is not given ---------------------------------------------------------------------- */
 
 static void host_defaults(struct settings *s, struct arena *arena)
 {
@@ -436,9 +467,10 @@ static void host_defaults(struct settings *s, struct arena *arena)
 	enum address_domain kind;
 	char name[256] = "";
 
-	if (gethostname(name, sizeof name - 1) < 0 || address_domain_parse(str_of(name), &kind) != ADDRESS_OK)
-		(void)strcpy(name, "localhost");
-	s->hostname = arena_str(arena, str_of(name));
+	s->hostname = STR("localhost");
+	if (gethostname(name, sizeof name - 1) == 0 &&
+	    address_domain_parse(str_of(name), &kind) == ADDRESS_OK)
+		s->hostname = arena_str(arena, str_of(name));
 	s->edges = cores < 1 ? 1 : cores > 64 ? 64 : (unsigned)cores;
 	s->delivers = s->edges / 2 ? s->edges / 2 : 1;
 }
@@ -452,7 +484,7 @@ static void defaults(struct settings *s, struct arena *arena)
 		const struct setting *row = &settings_schema[r];
 
 		if (row->preset && setting_parse(row, s, str_of(row->preset), &why) < 0)
-			abort();        /* the table contradicts itself */
+			abort(); /* the table contradicts itself */
 	}
 	host_defaults(s, arena);
 }

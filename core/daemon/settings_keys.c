@@ -14,7 +14,7 @@ enum kind { END, NAME, STRING, NUMBER, OTHER };
 
 struct token {
 	enum kind kind;
-	struct str text;        /* of a string: what stands between its quotes */
+	struct str text; /* of a string: what stands between its quotes */
 	unsigned line, column;
 };
 
@@ -24,11 +24,11 @@ struct scanner {
 };
 
 struct hit {
-	unsigned depth;         /* keys of the place that were found */
+	unsigned depth; /* keys of the place that were found */
 	struct settings_spot spot;
 };
 
-/* ---- places -------------------------------------------------------------------------------------------------- */
+/* ---- places --------------------------------------------------------------------------------- */
 
 static struct settings_place with(struct settings_place place, struct settings_key key)
 {
@@ -57,11 +57,12 @@ struct settings_place settings_place_in(struct settings_place place, struct str 
 	return with(place, (struct settings_key){ name.p ? name : STR(""), 0 });
 }
 
-/* ---- tokens -------------------------------------------------------------------------------------------------- */
+/* ---- tokens --------------------------------------------------------------------------------- */
 
 static bool is_word(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_';
 }
 
 static bool is_digit(char c)
@@ -102,7 +103,8 @@ static int long_level(const struct scanner *s)
 	return peek(s, n) == '[' ? (int)n - 1 : -1;
 }
 
-/* long_take - consume "[==[ ... ]==]" and return what stands inside; up to the end when it is not closed */
+/* long_take - consume "[==[ ... ]==]" and return what stands inside; up to the end when it is not
+ * closed */
 static struct str long_take(struct scanner *s, size_t level)
 {
 	size_t end, closing = 0;
@@ -206,7 +208,7 @@ static bool is_word_token(const struct token *t, const char *word)
 	return t->kind == NAME && str_eq(t->text, str_of(word));
 }
 
-/* ---- tables -------------------------------------------------------------------------------------------------- */
+/* ---- tables --------------------------------------------------------------------------------- */
 
 /* nesting - what a token does to the depth of brackets and blocks */
 static int nesting(const struct token *t)
@@ -227,7 +229,7 @@ static int nesting(const struct token *t)
 	return 0;
 }
 
-/* value_skip - consume an expression, up to the separator or the end of its table, which are left */
+/* value_skip - consume an expression, up to the separator or the end of its table, left there */
 static void value_skip(struct scanner *s)
 {
 	for (int depth = 0;;) {
@@ -244,7 +246,8 @@ static void value_skip(struct scanner *s)
 	}
 }
 
-/* field_take - consume the name of a field, if it has one that can be read: false for a positional one */
+/* field_take - consume the name of a field, if it has one that can be read: false for a positional
+ * one */
 static bool field_take(struct scanner *s, struct token first, struct settings_key *key)
 {
 	struct scanner ahead = *s;
@@ -273,14 +276,17 @@ static bool field_take(struct scanner *s, struct token first, struct settings_ke
 
 static bool is_same(const struct settings_key *a, const struct settings_key *b)
 {
-	return a->name.p ? b->name.p && str_eq(a->name, b->name) : !b->name.p && a->index == b->index;
+	return a->name.p ? b->name.p && str_eq(a->name, b->name)
+			 : !b->name.p && a->index == b->index;
 }
 
 /*
- * table_walk - behind its "{": look for keys[depth] and, in its value, for the rest. Of two the later one counts, as in Lua.
- * It goes deeper along the place only, so at most SETTINGS_DEPTH levels.
+ * table_walk - behind its "{": look for keys[depth] and, in its value, for the rest. Of two the
+ * later one counts, as in Lua. It goes deeper along the place only, so at most SETTINGS_DEPTH
+ * levels.
  */
-static void table_walk(struct scanner *s, const struct settings_place *place, unsigned depth, struct hit *best)
+static void table_walk(struct scanner *s, const struct settings_place *place, unsigned depth,
+		       struct hit *best)
 {
 	unsigned positional = 0;
 
@@ -321,7 +327,7 @@ struct settings_spot settings_keys_find(struct str source, const struct settings
 	struct hit best = { 0, { 1, 1 } };
 	struct token t;
 
-	if (source.n && source.p[0] == '#')             /* Lua skips such a first line */
+	if (source.n && source.p[0] == '#') /* Lua skips such a first line */
 		while (s.rest.n && peek(&s, 0) != '\n')
 			(void)skip(&s, 1);
 	while ((t = token_take(&s)).kind != END) {

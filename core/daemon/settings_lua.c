@@ -4,7 +4,8 @@
 #include <lua.h>
 #include <stdlib.h>
 
-#define CHUNK "=S"              /* so that messages begin "S:12: "; the true path may be longer than Lua shows */
+/* So that messages begin "S:12: ": the true path may be longer than Lua shows. */
+#define CHUNK        "=S"
 #define CHUNK_PREFIX "S:"
 
 static void *allocate(void *ud, void *p, size_t old, size_t n)
@@ -26,7 +27,7 @@ static void *allocate(void *ud, void *p, size_t old, size_t n)
 	return q;
 }
 
-/* ---- what the environment has; raises -------------------------------------------------------------------------- */
+/* ---- what the environment has; raises ------------------------------------------------------- */
 
 static bool is_blank(char c)
 {
@@ -70,28 +71,33 @@ static int list(lua_State *L)
 
 static int missing(lua_State *L)
 {
-	return luaL_error(L, "`%s` is not defined: there are env(name, default) and list(text), nothing else",
-	                  luaL_tolstring(L, 2, NULL));
+	return luaL_error(
+		L, "`%s` is not defined: there are env(name, default) and list(text), nothing else",
+		luaL_tolstring(L, 2, NULL));
 }
 
 static int global(lua_State *L)
 {
-	return luaL_error(L, "`%s` would be a global: write `local %s`, or put it into the returned table",
-	                  luaL_tolstring(L, 2, NULL), luaL_tolstring(L, 2, NULL));
+	return luaL_error(
+		L, "`%s` would be a global: write `local %s`, or put it into the returned table",
+		luaL_tolstring(L, 2, NULL), luaL_tolstring(L, 2, NULL));
 }
 
 static void exhausted(lua_State *L, lua_Debug *ar)
 {
 	lua_getinfo(L, "l", ar);
-	luaL_error(L, CHUNK_PREFIX "%d: runs for too long: more than %d steps", ar->currentline, SETTINGS_LUA_STEPS);
+	luaL_error(L, CHUNK_PREFIX "%d: runs for too long: more than %d steps", ar->currentline,
+		   SETTINGS_LUA_STEPS);
 }
 
-/* ---- running; protected ---------------------------------------------------------------------------------------- */
+/* ---- running; protected --------------------------------------------------------------------- */
 
 static void push_environment(lua_State *L)
 {
 	static const luaL_Reg functions[] = { { "env", env }, { "list", list }, { NULL, NULL } };
-	static const luaL_Reg guards[] = { { "__index", missing }, { "__newindex", global }, { NULL, NULL } };
+	static const luaL_Reg guards[] = { { "__index", missing },
+					   { "__newindex", global },
+					   { NULL, NULL } };
 
 	luaL_newlib(L, functions);
 	luaL_newlib(L, guards);
@@ -132,11 +138,13 @@ void settings_lua_complain(struct settings_lua *lua, struct settings_source *sou
 	struct str message = { NULL, 0 };
 	uint64_t line;
 
-	message.p = lua_type(lua->L, -1) == LUA_TSTRING ? lua_tolstring(lua->L, -1, &message.n) : NULL;
+	message.p =
+		lua_type(lua->L, -1) == LUA_TSTRING ? lua_tolstring(lua->L, -1, &message.n) : NULL;
 	if (!message.p)
 		message = STR("error without a message");
 	line = line_take(&message);
-	settings_source_problem_at(source, (struct settings_spot){ (unsigned)line, 0 }, "%.*s", STR_ARG(message));
+	settings_source_problem_at(source, (struct settings_spot){ (unsigned)line, 0 }, "%.*s",
+				   STR_ARG(message));
 }
 
 bool settings_lua_run(struct settings_lua *lua, struct settings_source *source)
@@ -151,6 +159,11 @@ bool settings_lua_run(struct settings_lua *lua, struct settings_source *source)
 		return true;
 	settings_lua_complain(lua, source);
 	return false;
+}
+
+const char *settings_lua_version(void)
+{
+	return LUA_RELEASE;
 }
 
 void settings_lua_fini(struct settings_lua *lua)

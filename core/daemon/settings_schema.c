@@ -10,24 +10,24 @@
 #include <stddef.h>
 #include <string.h>
 
-#define AT(field) offsetof(struct settings, field), 0
+#define AT(field)          offsetof(struct settings, field), 0
 #define LIST(field, count) offsetof(struct settings, field), offsetof(struct settings, count)
 
-#define KIB UINT64_C(1024)
-#define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
-#define TIB (1024 * GIB)
+#define KIB        UINT64_C(1024)
+#define MIB        (1024 * KIB)
+#define GIB        (1024 * MIB)
+#define TIB        (1024 * GIB)
 #define SECONDS(n) ((n)*CLOCK_SECOND)
-#define DAYS(n) SECONDS((n)*UINT64_C(86400))
-#define RESTART true
-#define RELOAD false
+#define DAYS(n)    SECONDS((n)*UINT64_C(86400))
+#define RESTART    true
+#define RELOAD     false
 
 /* clang-format off */
 const struct setting settings_schema[] = {
 	{ "hostname", SETTING_HOST, AT(hostname), NULL, 0, 0, RELOAD,
-	  "our name in greeting, EHLO and Received; default: the host's name" },
+	  "our name in greeting, EHLO and Received; otherwise the host's name" },
 	{ "user", SETTING_TEXT, AT(user), NULL, 0, 0, RESTART,
-	  "who the roles run as when started by root; default: owner of the spool directory, or nobody" },
+	  "who the roles run as when started by root; otherwise the owner of the spool directory, or nobody" },
 	{ "listen", SETTING_LISTENERS, LIST(listen, nlisten), NULL, 0, SETTINGS_LISTENERS, RELOAD,
 	  "addresses to accept mail on: \"127.0.0.1:25\", \"[::1]:25\", \"unix:/path\", or { address=, name= }" },
 	{ "control", SETTING_PATH, AT(control), "/run/moongate/control.sock", 0, 0, RESTART,
@@ -47,9 +47,9 @@ const struct setting settings_schema[] = {
 	{ "maps", SETTING_PATHS, LIST(maps, nmaps), NULL, 0, SETTINGS_MAPS, RELOAD,
 	  "files that a policy may look things up in, by name" },
 	{ "processes.edges", SETTING_COUNT, AT(edges), NULL, 1, 64, RESTART,
-	  "processes that accept mail; default: the cores" },
+	  "processes that accept mail; otherwise as many as cores" },
 	{ "processes.delivers", SETTING_COUNT, AT(delivers), NULL, 1, 32, RESTART,
-	  "processes that deliver mail; default: half of the cores" },
+	  "processes that deliver mail; otherwise half as many as cores" },
 	{ "limits.connections", SETTING_COUNT, AT(limits.connections), "4096", 1, 100000, RELOAD,
 	  "inbound connections at once, per edge process" },
 	{ "limits.recipients", SETTING_COUNT, AT(limits.recipients), "1000", 1, 1000, RELOAD,
@@ -90,15 +90,15 @@ const struct setting settings_schema[] = {
 	  "attempts at once, per destination" },
 	{ "retry.total", SETTING_COUNT, AT(retry.total), "500", 1, 100000, RELOAD,
 	  "attempts at once, per deliver process" },
-	{ "store.segment", SETTING_SIZE, AT(store.segment), "128MiB", 256 * KIB, 2 * GIB, RESTART,
+	{ "store.segment", SETTING_SIZE, AT(store.segment), "128MiB", 256 * KIB, GIB, RESTART,
 	  "bytes of one segment of the spool" },
-	{ "store.segments", SETTING_COUNT, AT(store.segments), "64", 4, 100000, RESTART,
+	{ "store.segments", SETTING_COUNT, AT(store.segments), "64", 4, 65000, RESTART,
 	  "segments at most" },
 	{ "store.reserve", SETTING_SIZE, AT(store.reserve), "256MiB", 0, TIB, RESTART,
 	  "bytes of the disk kept free: below that, 452" },
 	{ "store.gather", SETTING_DURATION, AT(store.gather), "2ms", 0, SECONDS(1) / 10, RESTART,
 	  "how long a commit waits for company when many sessions are sending" },
-	{ "store.slots", SETTING_COUNT, AT(store.slots), "4096", 1, 1000000, RESTART,
+	{ "store.slots", SETTING_COUNT, AT(store.slots), "4096", 1, 65000, RESTART,
 	  "big messages at once" },
 	{ "events.to", SETTING_EVENTS, AT(events.to), "stdout", 0, 0, RELOAD,
 	  "\"stdout\", \"syslog\" (\"syslog:/path\" for another socket), \"none\" or \"file:PATH\"" },
@@ -158,7 +158,8 @@ static void consider(struct nearest *n, struct str candidate)
 	n->distance = distance;
 }
 
-/* setting_nearest - compared as a whole, and by its last word alone, which finds `limits.timeout` and a forgotten group */
+/* setting_nearest - compared as a whole, and by its last word alone, which finds `limits.timeout`
+ * and a forgotten group */
 struct str setting_nearest(struct str path)
 {
 	struct nearest whole = { path, STR_NONE, 4 };
@@ -167,7 +168,8 @@ struct str setting_nearest(struct str path)
 	if (path.n <= 4)
 		whole.distance = 3;
 	for (unsigned i = 0; i < COUNT(settings_schema); i++) {
-		struct str candidate = str_of(settings_schema[i].path), group = group_of(settings_schema[i].path);
+		struct str candidate = str_of(settings_schema[i].path),
+			   group = group_of(settings_schema[i].path);
 		struct str tail = str_drop(candidate, group.n ? group.n + 1 : 0);
 		unsigned before = last.distance;
 
@@ -192,7 +194,8 @@ const char *setting_expected(enum setting_type type)
 		[SETTING_HOST] = "a string with a host name",
 		[SETTING_PATH] = "a string with a path",
 		[SETTING_HOP] = "a string with a next hop, like \"192.0.2.1:25\"",
-		[SETTING_EVENTS] = "\"stdout\", \"syslog\", \"syslog:/path\", \"none\" or \"file:PATH\"",
+		[SETTING_EVENTS] =
+			"\"stdout\", \"syslog\", \"syslog:/path\", \"none\" or \"file:PATH\"",
 		[SETTING_LEVEL] = "\"debug\", \"info\", \"warn\" or \"error\"",
 		[SETTING_FLAG] = "true or false",
 		[SETTING_COUNT] = "a whole number",
@@ -223,7 +226,7 @@ unsigned *setting_count(const struct setting *row, struct settings *s)
 	return (unsigned *)(void *)((char *)s + row->count_at);
 }
 
-/* ---- single values ------------------------------------------------------------------------------------------- */
+/* ---- single values -------------------------------------------------------------------------- */
 
 int setting_text_check(struct str text, struct fault *why)
 {
@@ -231,7 +234,8 @@ int setting_text_check(struct str text, struct fault *why)
 		return fault_set(why, "must have at most %d bytes, has %zu", SETTINGS_TEXT, text.n);
 	for (size_t i = 0; i < text.n; i++)
 		if ((unsigned char)text.p[i] < ' ' || text.p[i] == 0x7f)
-			return fault_set(why, "contains the control character 0x%02x", (unsigned char)text.p[i]);
+			return fault_set(why, "contains the control character 0x%02x",
+					 (unsigned char)text.p[i]);
 	return 0;
 }
 
@@ -240,12 +244,15 @@ static int out_of_bounds(const struct setting *row, struct fault *why)
 	char least[SETTINGS_UNIT_TEXT], most[SETTINGS_UNIT_TEXT];
 
 	if (row->type == SETTING_SIZE)
-		return fault_set(why, "must be between %s and %s", settings_unit_size_text(row->least, least),
-		                 settings_unit_size_text(row->most, most));
+		return fault_set(why, "must be between %s and %s",
+				 settings_unit_size_text(row->least, least),
+				 settings_unit_size_text(row->most, most));
 	if (row->type == SETTING_DURATION)
-		return fault_set(why, "must be between %s and %s", settings_unit_duration_text(row->least, least),
-		                 settings_unit_duration_text(row->most, most));
-	return fault_set(why, "must be between %llu and %llu", (unsigned long long)row->least, (unsigned long long)row->most);
+		return fault_set(why, "must be between %s and %s",
+				 settings_unit_duration_text(row->least, least),
+				 settings_unit_duration_text(row->most, most));
+	return fault_set(why, "must be between %llu and %llu", (unsigned long long)row->least,
+			 (unsigned long long)row->most);
 }
 
 int setting_number(const struct setting *row, struct settings *s, uint64_t value, struct fault *why)
@@ -263,10 +270,12 @@ int setting_number(const struct setting *row, struct settings *s, uint64_t value
 
 static int unexpected(const struct setting *row, struct str text, struct fault *why)
 {
-	return fault_set(why, "expected %s, found \"%.*s\"", setting_expected(row->type), STR_ARG(str_head(text, 80)));
+	return fault_set(why, "expected %s, found \"%.*s\"", setting_expected(row->type),
+			 STR_ARG(str_head(text, 80)));
 }
 
-static int parse_number(const struct setting *row, struct settings *s, struct str text, struct fault *why)
+static int parse_number(const struct setting *row, struct settings *s, struct str text,
+			struct fault *why)
 {
 	uint64_t value;
 	bool ok;
@@ -342,7 +351,7 @@ int setting_parse(const struct setting *row, struct settings *s, struct str text
 	return unexpected(row, text, why);
 }
 
-/* ---- parts of lists ------------------------------------------------------------------------------------------ */
+/* ---- parts of lists ------------------------------------------------------------------------- */
 
 int setting_domain_check(struct str text, bool or_all, struct fault *why)
 {
@@ -357,7 +366,8 @@ int setting_domain_check(struct str text, bool or_all, struct fault *why)
 
 static bool is_name_byte(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_' || c == '-' || c == '.';
 }
 
 /* name = 1*64(ALPHA / DIGIT / "_" / "-" / ".") */
@@ -365,8 +375,10 @@ int setting_name_check(struct str text, struct fault *why)
 {
 	for (size_t i = 0; i < text.n; i++)
 		if (!is_name_byte(text.p[i]))
-			return fault_set(why, "\"%.*s\" is not a name: letters, digits, \"_\", \"-\" and \".\" only",
-			                 STR_ARG(str_head(text, 80)));
+			return fault_set(why,
+					 "\"%.*s\" is not a name: letters, digits, \"_\", \"-\" "
+					 "and \".\" only",
+					 STR_ARG(str_head(text, 80)));
 	if (text.n == 0 || text.n > SETTINGS_NAME)
 		return fault_set(why, "a name has between 1 and %d bytes", SETTINGS_NAME);
 	return 0;
@@ -379,7 +391,8 @@ int setting_address_check(struct str text, struct fault *why)
 	if (setting_text_check(text, why) < 0 || net_address_parse(text, &address, why) < 0)
 		return -1;
 	if (str_find(text, ' ') >= 0)
-		return fault_set(why, "\"%.*s\": an address has no blank in it", STR_ARG(str_head(text, 80)));
+		return fault_set(why, "\"%.*s\": an address has no blank in it",
+				 STR_ARG(str_head(text, 80)));
 	return 0;
 }
 

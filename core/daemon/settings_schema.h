@@ -1,9 +1,12 @@
 /*
  * settings_schema - the table of every setting.
  *
- * What        per setting: its path in moongate.lua, type, default, bounds, whether a change needs a restart, one line of help.
- * Why         reading, checking, writing, comparing and documenting settings are loops over one table.
- * Invariants  the order of the table is the order of the canonical text. A default passes its own bounds.
+ * What        per setting: its path in moongate.lua, type, default, bounds, whether a change needs
+ *             a restart, one line of help.
+ * Why         reading, checking, writing, comparing and documenting settings are loops over one
+ *             table.
+ * Invariants  the order of the table is the order of the canonical text. A default passes its own
+ *             bounds.
  * Read next   settings.c, which loops over it; settings_eval.c, which fills it from Lua.
  */
 #ifndef SETTINGS_SCHEMA_H
@@ -11,8 +14,8 @@
 
 #include "settings.h"
 
-#define SETTINGS_TEXT 1024              /* bytes of one string */
-#define SETTINGS_NAME 64                /* bytes of the name of a listener that was given one, or of a map */
+#define SETTINGS_TEXT 1024 /* bytes of one string */
+#define SETTINGS_NAME 64   /* bytes of the name of a listener that was given one, or of a map */
 
 /* clang-format off */
 enum setting_type {             /* in struct settings       in moongate.lua */
@@ -36,11 +39,12 @@ enum setting_type {             /* in struct settings       in moongate.lua */
 /* clang-format on */
 
 struct setting {
-	const char *path;       /* "limits.message" */
+	const char *path; /* "limits.message" */
 	enum setting_type type;
-	size_t at, count_at;    /* offsets in struct settings; count_at for lists */
-	const char *preset;     /* as a string in moongate.lua would give it; NULL: empty, or found out when it is read */
-	uint64_t least, most;   /* of a number; `most` of a list: its length */
+	size_t at, count_at; /* offsets in struct settings; count_at for lists */
+	/* As a string in moongate.lua would give it; NULL: empty, or found out when it is read. */
+	const char *preset;
+	uint64_t least, most; /* of a number; `most` of a list: its length */
 	bool restart;
 	const char *help;
 };
@@ -54,19 +58,21 @@ bool setting_is_group(struct str path);
 /* setting_nearest - the setting or group that path may have meant, or NULL */
 struct str setting_nearest(struct str path);
 bool setting_is_list(enum setting_type type);
-const char *setting_expected(enum setting_type type);   /* "a size like \"25MiB\"" */
+const char *setting_expected(enum setting_type type); /* "a size like \"25MiB\"" */
 
 void *setting_field(const struct setting *row, struct settings *s);
 const void *setting_value(const struct setting *row, const struct settings *s);
 unsigned *setting_count(const struct setting *row, struct settings *s);
 
 /*
- * setting_parse - store what `text` says; borrows it. For every type but lists. -1 and why: "expected a size like ...",
- * "must be between 1 and 100".
+ * setting_parse - store what `text` says; borrows it. For every type but lists. -1 and why:
+ * "expected a size like ...", "must be between 1 and 100".
  */
-int setting_parse(const struct setting *row, struct settings *s, struct str text, struct fault *why);
+int setting_parse(const struct setting *row, struct settings *s, struct str text,
+		  struct fault *why);
 /* setting_number - store a number in the field's own unit, within its bounds */
-int setting_number(const struct setting *row, struct settings *s, uint64_t value, struct fault *why);
+int setting_number(const struct setting *row, struct settings *s, uint64_t value,
+		   struct fault *why);
 
 /* The parts of lists. Whoever stores them has checked them with these. */
 int setting_domain_check(struct str text, bool or_all, struct fault *why);

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE             /* get_current_dir_name */
+#define _GNU_SOURCE /* get_current_dir_name */
 #include "settings_source.h"
 
 #include <errno.h>
@@ -12,15 +12,16 @@
 
 #define PROBLEM_TEXT 1024
 
-/* ---- problems ------------------------------------------------------------------------------------------------ */
+/* ---- problems ------------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 3, 0)))
-static void add(struct settings_source *s, struct settings_problem p, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void add(struct settings_source *s,
+						      struct settings_problem p, const char *format,
+						      va_list arguments)
 {
 	char text[PROBLEM_TEXT];
 
 	(void)vsnprintf(text, sizeof text, format, arguments);
-	for (char *c = text; *c; c++)           /* one problem is one line, whatever was quoted */
+	for (char *c = text; *c; c++) /* one problem is one line, whatever was quoted */
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';
 	p.text = arena_str(s->arena, str_of(text));
@@ -31,7 +32,8 @@ static void add(struct settings_source *s, struct settings_problem p, const char
 		s->nmore++;
 }
 
-void settings_source_problem(struct settings_source *s, const struct settings_place *place, const char *format, ...)
+void settings_source_problem(struct settings_source *s, const struct settings_place *place,
+			     const char *format, ...)
 {
 	struct settings_problem p = { .spot = settings_keys_find(s->text, place) };
 	va_list arguments;
@@ -41,7 +43,8 @@ void settings_source_problem(struct settings_source *s, const struct settings_pl
 	va_end(arguments);
 }
 
-void settings_source_problem_at(struct settings_source *s, struct settings_spot spot, const char *format, ...)
+void settings_source_problem_at(struct settings_source *s, struct settings_spot spot,
+				const char *format, ...)
 {
 	struct settings_problem p = { .spot = spot };
 	va_list arguments;
@@ -51,7 +54,8 @@ void settings_source_problem_at(struct settings_source *s, struct settings_spot 
 	va_end(arguments);
 }
 
-void settings_source_note(struct settings_source *s, const struct settings_place *place, const char *format, ...)
+void settings_source_note(struct settings_source *s, const struct settings_place *place,
+			  const char *format, ...)
 {
 	struct settings_problem p = { .spot = settings_keys_find(s->text, place), .is_note = true };
 	va_list arguments;
@@ -80,18 +84,20 @@ void settings_source_report(struct settings_source *s, struct buf *out)
 		const char *note = p->is_note ? "note: " : "";
 
 		if (p->spot.column)
-			(void)buf_printf(out, "%.*s:%u:%u: %s%.*s\n", STR_ARG(s->path), p->spot.line, p->spot.column, note,
-			                 STR_ARG(p->text));
+			(void)buf_printf(out, "%.*s:%u:%u: %s%.*s\n", STR_ARG(s->path),
+					 p->spot.line, p->spot.column, note, STR_ARG(p->text));
 		else if (p->spot.line)
-			(void)buf_printf(out, "%.*s:%u: %s%.*s\n", STR_ARG(s->path), p->spot.line, note, STR_ARG(p->text));
+			(void)buf_printf(out, "%.*s:%u: %s%.*s\n", STR_ARG(s->path), p->spot.line,
+					 note, STR_ARG(p->text));
 		else
-			(void)buf_printf(out, "%.*s: %s%.*s\n", STR_ARG(s->path), note, STR_ARG(p->text));
+			(void)buf_printf(out, "%.*s: %s%.*s\n", STR_ARG(s->path), note,
+					 STR_ARG(p->text));
 	}
 	if (s->nmore)
 		(void)buf_printf(out, "%.*s: and %u more\n", STR_ARG(s->path), s->nmore);
 }
 
-/* ---- paths --------------------------------------------------------------------------------------------------- */
+/* ---- paths ---------------------------------------------------------------------------------- */
 
 static struct str without_dots(struct str path)
 {
@@ -107,7 +113,8 @@ static struct str join(struct arena *arena, struct str folder, struct str path)
 	path = without_dots(path);
 	if (path.n == 0 || str_eq(path, STR(".")))
 		return arena_str(arena, folder);
-	return arena_printf(arena, "%.*s%s%.*s", STR_ARG(folder), str_eq(folder, STR("/")) ? "" : "/", STR_ARG(path));
+	return arena_printf(arena, "%.*s%s%.*s", STR_ARG(folder),
+			    str_eq(folder, STR("/")) ? "" : "/", STR_ARG(path));
 }
 
 struct str settings_source_path(const struct settings_source *s, struct str path)
@@ -134,11 +141,12 @@ struct str settings_source_shown(const struct settings_source *s, struct str abs
 	return join(s->arena, given, str_drop(rest, 1));
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 static bool cannot(struct settings_source *s, const char *what)
 {
-	settings_source_problem_at(s, (struct settings_spot){ 0, 0 }, "%s: %s", what, strerror(errno));
+	settings_source_problem_at(s, (struct settings_spot){ 0, 0 }, "%s: %s", what,
+				   strerror(errno));
 	return false;
 }
 
@@ -152,14 +160,15 @@ static bool read_text(struct settings_source *s, int fd)
 	if (fstat(fd, &st) < 0)
 		return cannot(s, "cannot be read");
 	if (!S_ISREG(st.st_mode) || st.st_size > SETTINGS_SOURCE) {
-		settings_source_problem_at(s, (struct settings_spot){ 0, 0 }, "must be a file of at most %d bytes",
-		                           SETTINGS_SOURCE);
+		settings_source_problem_at(s, (struct settings_spot){ 0, 0 },
+					   "must be a file of at most %d bytes", SETTINGS_SOURCE);
 		return false;
 	}
 	text = arena_alloc(s->arena, (size_t)st.st_size + 1);
 	if (!text)
 		return cannot(s, "does not fit into memory");
-	while (have < (size_t)st.st_size && (n = read(fd, text + have, (size_t)st.st_size - have)) != 0) {
+	while (have < (size_t)st.st_size &&
+	       (n = read(fd, text + have, (size_t)st.st_size - have)) != 0) {
 		if (n < 0)
 			return cannot(s, "cannot be read");
 		have += (size_t)n;
@@ -174,7 +183,9 @@ bool settings_source_read(struct settings_source *s, struct str path, struct are
 	bool ok;
 	int fd;
 
-	*s = (struct settings_source){ .path = arena_str(arena, path), .arena = arena, .text = STR("") };
+	*s = (struct settings_source){ .path = arena_str(arena, path),
+				       .arena = arena,
+				       .text = STR("") };
 	here = get_current_dir_name();
 	if (!here)
 		return cannot(s, "the current folder is not known");

@@ -33,8 +33,10 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* part_take - consume "25MiB" or "30m": digits and the name of a unit after `after` in its table (SIZE_MAX: any) */
-static bool part_take(struct str *text, const struct unit *units, size_t nunits, size_t *next, uint64_t *out)
+/* part_take - consume "25MiB" or "30m": digits and the name of a unit after `after` in its table
+ * (SIZE_MAX: any) */
+static bool part_take(struct str *text, const struct unit *units, size_t nunits, size_t *next,
+		      uint64_t *out)
 {
 	size_t digits = 0, letters;
 	uint64_t number;
@@ -66,7 +68,8 @@ bool settings_unit_size(struct str text, uint64_t *bytes)
 	return part_take(&text, sizes, COUNT(sizes), &next, bytes) && text.n == 0;
 }
 
-/* duration = 1*(1*DIGIT ("w" / "d" / "h" / "m" / "s" / "ms" / "us"))    ; each once, the longer first */
+/* duration = 1*(1*DIGIT ("w" / "d" / "h" / "m" / "s" / "ms" / "us"))    ; each once, the longer
+ * first */
 bool settings_unit_duration(struct str text, uint64_t *us)
 {
 	uint64_t sum = 0, part;
@@ -75,7 +78,8 @@ bool settings_unit_duration(struct str text, uint64_t *us)
 	if (text.n == 0)
 		return false;
 	while (text.n) {
-		if (!part_take(&text, durations, COUNT(durations), &next, &part) || part > UINT64_MAX - sum)
+		if (!part_take(&text, durations, COUNT(durations), &next, &part) ||
+		    part > UINT64_MAX - sum)
 			return false;
 		sum += part;
 	}
@@ -89,7 +93,8 @@ const char *settings_unit_size_text(uint64_t bytes, char text[SETTINGS_UNIT_TEXT
 
 	while (i + 1 < COUNT(sizes) && (bytes == 0 || bytes % sizes[i].factor))
 		i++;
-	(void)snprintf(text, SETTINGS_UNIT_TEXT, "%llu%s", (unsigned long long)(bytes / sizes[i].factor), sizes[i].name);
+	(void)snprintf(text, SETTINGS_UNIT_TEXT, "%llu%s",
+		       (unsigned long long)(bytes / sizes[i].factor), sizes[i].name);
 	return text;
 }
 
@@ -104,7 +109,8 @@ const char *settings_unit_duration_text(uint64_t us, char text[SETTINGS_UNIT_TEX
 
 		if (whole == 0)
 			continue;
-		n += (size_t)snprintf(text + n, SETTINGS_UNIT_TEXT - n, "%llu%s", (unsigned long long)whole, durations[i].name);
+		n += (size_t)snprintf(text + n, SETTINGS_UNIT_TEXT - n, "%llu%s",
+				      (unsigned long long)whole, durations[i].name);
 		us %= durations[i].factor;
 	}
 	return text;

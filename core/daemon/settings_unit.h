@@ -1,7 +1,8 @@
 /*
  * settings_unit - sizes and durations as people write them.
  *
- * What        "25MiB" and bytes, "1h30m" and microseconds, and back to the shortest text that means the same.
+ * What        "25MiB" and bytes, "1h30m" and microseconds, and back to the shortest text that means
+ *             the same.
  * Invariants  what settings_unit_*_text writes, the reader takes and gives the same number.
  */
 #ifndef SETTINGS_UNIT_H

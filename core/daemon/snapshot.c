@@ -1,4 +1,4 @@
-#define _GNU_SOURCE             /* memfd_create, F_ADD_SEALS */
+#define _GNU_SOURCE /* memfd_create, F_ADD_SEALS */
 #include "snapshot.h"
 
 #include "step.h"
@@ -13,23 +13,23 @@
 /*
  * The memfd, all numbers little-endian as this machine writes them (it never leaves the machine):
  *
- *      header   64 bytes: what struct header says; the hash covers the bytes before it and all sections
- *      section  16 bytes: what struct section says; name; zeros up to 16; data; zeros up to 16
- *      ...
+ *      header  64 bytes: what struct header says; the hash covers the bytes before it and all
+ *      sections section  16 bytes: what struct section says; name; zeros up to 16; data; zeros up
+ *      to 16 ...
  *
  * Data begins on 16 bytes, so that the image of a map can be used where it lies.
  */
-#define ALIGN 16
+#define ALIGN          16
 #define NAME_MAX_BYTES 1024
-#define DIGEST 32
-#define HASH_BYTES 8            /* of the digest: what people see */
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define DIGEST         32
+#define HASH_BYTES     8 /* of the digest: what people see */
+#define SEALS          (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static const char magic[8] = "MGSNAP\1\n";
 
 struct header {
 	char magic[8];
-	uint64_t length;        /* of all sections */
+	uint64_t length; /* of all sections */
 	uint32_t nsections, zero[3];
 	unsigned char digest[DIGEST];
 };
@@ -64,7 +64,8 @@ static void digest_of(unsigned char out[DIGEST], const struct header *h, struct 
 	crypto_generichash_state state;
 
 	(void)crypto_generichash_init(&state, NULL, 0, DIGEST);
-	(void)crypto_generichash_update(&state, (const unsigned char *)h, offsetof(struct header, digest));
+	(void)crypto_generichash_update(&state, (const unsigned char *)h,
+					offsetof(struct header, digest));
 	(void)crypto_generichash_update(&state, (const unsigned char *)sections.p, sections.n);
 	(void)crypto_generichash_final(&state, out, DIGEST);
 }
@@ -78,7 +79,8 @@ static bool is_zero(const char *p, size_t n)
 }
 
 /* section_take - consume one section; ERROR: not what snapshot_add writes; MORE: none is left */
-static enum step section_take(struct str *rest, enum snapshot_kind *kind, struct str *name, struct str *data)
+static enum step section_take(struct str *rest, enum snapshot_kind *kind, struct str *name,
+			      struct str *data)
 {
 	struct section s;
 	size_t head;
@@ -96,7 +98,8 @@ static enum step section_take(struct str *rest, enum snapshot_kind *kind, struct
 	*kind = s.kind;
 	*name = (struct str){ rest->p + sizeof s, s.name };
 	*data = (struct str){ rest->p + head, s.data };
-	if (!is_zero(name->p + s.name, padding(s.name)) || !is_zero(data->p + s.data, padding(s.data)))
+	if (!is_zero(name->p + s.name, padding(s.name)) ||
+	    !is_zero(data->p + s.data, padding(s.data)))
 		return STEP_ERROR;
 	*rest = str_drop(*rest, head + s.data + padding(s.data));
 	return STEP_DONE;
@@ -141,8 +144,8 @@ int snapshot_seal(struct str sections, struct fault *why)
 	fd = memfd_create("moongate-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return fault_sys(why, "memfd of the snapshot");
-	if (write_all(fd, (struct str){ (const char *)&h, sizeof h }) < 0 || write_all(fd, sections) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0) {
+	if (write_all(fd, (struct str){ (const char *)&h, sizeof h }) < 0 ||
+	    write_all(fd, sections) < 0 || fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0) {
 		(void)fault_sys(why, "write the snapshot");
 		(void)close(fd);
 		return -1;
@@ -150,7 +153,8 @@ int snapshot_seal(struct str sections, struct fault *why)
 	return fd;
 }
 
-/* snapshot_check - everything in it makes sense; then nothing needs checking again, since nobody can change it */
+/* snapshot_check - everything in it makes sense; then nothing needs checking again, since nobody
+ * can change it */
 static int snapshot_check(struct snapshot *s, struct fault *why)
 {
 	struct str sections = { s->p + sizeof(struct header), s->n - sizeof(struct header) };
@@ -161,8 +165,8 @@ static int snapshot_check(struct snapshot *s, struct fault *why)
 	if (memcmp(h.magic, magic, sizeof magic) != 0)
 		return fault_set(why, "not a snapshot of this version");
 	if (h.length != sections.n)
-		return fault_set(why, "the snapshot has %zu bytes of sections and claims %llu", sections.n,
-		                 (unsigned long long)h.length);
+		return fault_set(why, "the snapshot has %zu bytes of sections and claims %llu",
+				 sections.n, (unsigned long long)h.length);
 	digest_of(digest, &h, sections);
 	if (memcmp(digest, h.digest, DIGEST) != 0)
 		return fault_set(why, "the snapshot does not match its hash");
@@ -206,7 +210,8 @@ void snapshot_unmap(struct snapshot *s)
 	*s = (struct snapshot){ 0 };
 }
 
-bool snapshot_next(const struct snapshot *s, size_t *at, enum snapshot_kind *kind, struct str *name, struct str *data)
+bool snapshot_next(const struct snapshot *s, size_t *at, enum snapshot_kind *kind, struct str *name,
+		   struct str *data)
 {
 	struct str rest = str_drop((struct str){ s->p, s->n }, sizeof(struct header) + *at);
 	size_t before = rest.n;

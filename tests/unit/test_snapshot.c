@@ -108,9 +108,12 @@ static void the_same_content_has_the_same_hash(void **state)
 
 	(void)state;
 	buf_init(&other, MOST);
-	assert_true(snapshot_add(&other, SNAPSHOT_SETTINGS, STR(""), STR("hostname mx.example.net\n")));
+	assert_true(
+		snapshot_add(&other, SNAPSHOT_SETTINGS, STR(""), STR("hostname mx.example.net\n")));
 	three = snapshot_seal(buf_str(&other), NULL);
-	assert_int_equal(snapshot_map(one, &a, NULL) | snapshot_map(two, &b, NULL) | snapshot_map(three, &c, NULL), 0);
+	assert_int_equal(snapshot_map(one, &a, NULL) | snapshot_map(two, &b, NULL) |
+				 snapshot_map(three, &c, NULL),
+			 0);
 	assert_string_equal(a.hash, b.hash);
 	assert_string_not_equal(a.hash, c.hash);
 	snapshot_unmap(&a);
@@ -188,13 +191,13 @@ static void sections_that_make_no_sense_are_not_sealed(void **state)
 		struct str head = { buf_str(&b).p, cut };
 		int fd = snapshot_seal(head, NULL);
 
-		if (fd >= 0)            /* cut between two sections */
+		if (fd >= 0) /* cut between two sections */
 			(void)close(fd);
 		else
 			continue;
 		assert_int_equal(cut % 16, 0);
 	}
-	for (size_t i = 0; i < 16; i++) {       /* kind, name length, data length of the first section */
+	for (size_t i = 0; i < 16; i++) { /* kind, name length, data length of the first section */
 		b.p[b.head + i] = (char)0xff;
 		assert_int_equal(snapshot_seal(buf_str(&b), NULL), -1);
 		buf_reset(&b);
@@ -212,7 +215,8 @@ static void a_full_buffer_takes_no_half_section(void **state)
 	buf_init(&b, 100);
 	assert_true(snapshot_add(&b, SNAPSHOT_ORDER, STR(""), STR("1234")));
 	assert_int_equal(buf_len(&b), 32);
-	assert_false(snapshot_add(&b, SNAPSHOT_SOURCE, STR("main"), STR("0123456789012345678901234567890123456789")));
+	assert_false(snapshot_add(&b, SNAPSHOT_SOURCE, STR("main"),
+				  STR("0123456789012345678901234567890123456789")));
 	assert_int_equal(buf_len(&b), 32);
 	buf_fini(&b);
 }
