@@ -63,7 +63,8 @@ static void finish(struct ev_loop *ev, struct ev_prepare *w, int events)
 
 	(void)events;
 	run_deferred(loop);
-	splice(&loop->deferred, &loop->next);
+	if (!loop->stopped)
+		splice(&loop->deferred, &loop->next);
 	if (list_is_empty(&loop->deferred))
 		ev_idle_stop(ev, &loop->awake);
 	else

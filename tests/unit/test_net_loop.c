@@ -33,7 +33,7 @@ static int end(void **state)
 struct work {
 	struct net_deferred d;
 	struct net_loop *loop;
-	struct work *then, *stops;      /* defers that one, cancels this one */
+	struct work *then, *next, *stops;       /* defers, defers to the next turn, cancels */
 	char name;
 };
 
@@ -44,6 +44,8 @@ static void run_work(struct net_deferred *d)
 	note(w->name);
 	if (w->then)
 		net_loop_defer(w->loop, &w->then->d);
+	if (w->next)
+		net_loop_defer_next(w->loop, &w->next->d);
 	if (w->stops)
 		net_deferred_cancel(&w->stops->d);
 }
@@ -141,6 +143,25 @@ TEST(work_for_the_next_turn_lets_descriptors_go_first_and_the_loop_does_not_slee
 	net_loop_defer_next(*state, &a.d);
 	turn(*state);
 	assert_string_equal(trace, "ra");
+	close(ends[0]);
+	close(ends[1]);
+}
+
+TEST(work_for_the_next_turn_waits_for_it_even_when_the_loop_stops)
+{
+	struct work a = work(*state, 'a'), b = work(*state, 'b');
+	struct net_watch w;
+	int ends[2];
+
+	assert_int_equal(pipe_with_a_byte(ends), 0);
+	net_watch_init(&w, *state, ends[0], ready_once);
+	a.next = &b;
+	net_loop_defer_next(*state, &a.d);
+	turn(*state);
+	assert_string_equal(trace, "a");
+	net_watch_want(&w, EV_READ);
+	turn(*state);
+	assert_string_equal(trace, "arb");
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -349,6 +370,7 @@ int main(void)
 		LOOP_TEST(what_deferred_work_defers_runs_before_any_descriptor_is_looked_at),
 		LOOP_TEST(work_that_defers_itself_for_ever_does_not_keep_descriptors_waiting),
 		LOOP_TEST(work_for_the_next_turn_lets_descriptors_go_first_and_the_loop_does_not_sleep),
+		LOOP_TEST(work_for_the_next_turn_waits_for_it_even_when_the_loop_stops),
 		LOOP_TEST(what_is_deferred_in_the_turn_that_stops_the_loop_still_runs),
 		LOOP_TEST(a_stop_before_the_run_is_not_lost),
 		LOOP_TEST(timers_fire_once_when_due_in_the_order_of_their_times),
