@@ -4,7 +4,7 @@
 
 #include "spool_record.h"
 
-enum { FIXED = 72, EXTENT = 24, SLOT_LENGTH_AT = 32, SLOT_SUM_AT = 40 };
+enum { FIXED = 72, EXTENT = 24, SLOT_SUM_AT = 40 };
 enum kind { KIND_INLINE, KIND_SLOT };
 
 size_t spool_bitmap_size(unsigned bits)
@@ -93,9 +93,8 @@ void spool_accept_put(char *to, const struct spool_accept *a)
 			p = put_bytes(p, a->extents[i].p, a->extents[i].length);
 }
 
-void spool_accept_slot(char *payload, uint64_t length, const uint8_t sum[SPOOL_SUM])
+void spool_accept_sum(char *payload, const uint8_t sum[SPOOL_SUM])
 {
-	spool_put64(payload + SLOT_LENGTH_AT, length);
 	memcpy(payload + SLOT_SUM_AT, sum, SPOOL_SUM);
 }
 

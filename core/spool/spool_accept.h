@@ -52,8 +52,8 @@ size_t spool_bitmap_size(unsigned bits); /* in bytes */
 /* spool_accept_size - of the payload; 0 when a bound is passed or an extent is empty or outside the slot */
 size_t spool_accept_size(const struct spool_accept *a);
 void spool_accept_put(char *to, const struct spool_accept *a);
-/* spool_accept_slot - fill in a slot's final length and sum, known only when its last byte is written */
-void spool_accept_slot(char *payload, uint64_t length, const uint8_t sum[SPOOL_SUM]);
+/* spool_accept_sum - fill in the slot's sum, known only when its last byte is written */
+void spool_accept_sum(char *payload, const uint8_t sum[SPOOL_SUM]);
 bool spool_accept_get(struct str payload, struct spool_accept *a);
 
 /* spool_accept_piece - the piece of the body from offset to the end of its extent; false at the end of the body */

@@ -248,7 +248,7 @@ static void open_segment(struct spool_replay *r, unsigned number)
 		damaged(r, (struct spool_span){ 0, 0 }, "the file cannot be opened");
 		return;
 	}
-	s->size = (uint64_t)size;
+	s->size = (uint64_t)size < SPOOL_SEGMENT_MAX ? (uint64_t)size : SPOOL_SEGMENT_MAX;
 	s->copy = -1;
 	if (s->size >= SPOOL_BLOCK && spool_file_read_all(r->file, s->fd, r->window, SPOOL_BLOCK, 0) == 0)
 		s->copy = spool_header_pick(r->window, &s->header);

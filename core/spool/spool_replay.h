@@ -17,6 +17,7 @@
 #include "spool_walk.h"
 
 #define SPOOL_SEGMENTS_MAX 65535        /* numbers start with 1 */
+#define SPOOL_SEGMENT_MAX (1u << 30)    /* bytes of one */
 #define SPOOL_SLOTS_MAX 65535
 
 enum spool_replay_state {
@@ -48,7 +49,7 @@ struct spool_replay_segment {
 	struct spool_replay_message *messages;
 	uint32_t count, cap;
 	uint8_t *holders;               /* a bit for each segment in which something about this one stands */
-	bool is_damaged;
+	bool is_damaged, is_pinned;     /* pinned: by recovery, damage that it could not copy */
 };
 
 struct spool_replay_view {              /* of each living message */

@@ -1,0 +1,52 @@
+/*
+ * spool_load - a message back from the disk.
+ *
+ * What        load gives envelope, header block and what of the body is inline; read gives a range of its slot.
+ * Why         what the page cache holds is read at once; only a cold read goes to a thread.
+ * Invariants  DONE: filled now, done() does not come. MORE: done() comes from spool_turn. ERROR: it cannot be read.
+ * Ownership   struct and buffer are left alone, and the message is not finished, until then.
+ */
+#ifndef SPOOL_LOAD_H
+#define SPOOL_LOAD_H
+
+#include "spool.h"
+#include "spool_pool.h"
+
+struct spool_load {
+	const struct spool_handle *handle;
+	char *to;                       /* spool_load_size bytes */
+	void (*done)(struct spool_load *l, bool is_good);
+
+	/* results, borrowed from `to` */
+	struct id id;
+	uint16_t variant;
+	struct spool_accept accept;     /* with the state it arrived with */
+
+	/* the spool's own */
+	struct spool_job job;
+	struct spool_file *file;
+	uint64_t offset;
+	size_t size, got;
+	uint32_t seed;
+	int fd;
+};
+
+struct spool_read {
+	const struct spool_handle *handle;
+	uint64_t offset;                /* in the slot */
+	char *to;
+	size_t length;
+	void (*done)(struct spool_read *r, bool is_good);
+
+	/* the spool's own */
+	struct spool_job job;
+	struct spool_file *file;
+	size_t got;
+	int fd;
+};
+
+size_t spool_load_size(const struct spool_handle *h);
+enum step spool_load(struct spool *sp, struct spool_load *l);
+enum step spool_read(struct spool *sp, struct spool_read *r);
+
+#endif
