@@ -23,7 +23,8 @@ void buf_shrink(struct buf *b);                         /* give the memory back 
 size_t buf_len(const struct buf *b);
 size_t buf_room(const struct buf *b);                   /* how much may still be added */
 struct str buf_str(const struct buf *b);
-char *buf_space(struct buf *b, size_t n);               /* room for n bytes at the end; then buf_wrote() */
+/* room for n bytes at the end; then buf_wrote() */
+char *buf_space(struct buf *b, size_t n);
 void buf_wrote(struct buf *b, size_t n);
 bool buf_add(struct buf *b, struct str s);
 bool buf_byte(struct buf *b, char c);

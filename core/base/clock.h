@@ -1,8 +1,9 @@
 /*
  * clock - the two times.
  *
- * Monotonic for every wait and deadline; wall time for what people and other hosts read. Both in microseconds.
- * Pure layers never ask for the time: it arrives as an argument. The calendar below is arithmetic, for everybody.
+ * Monotonic for every wait and deadline; wall time for what people and other hosts read. Both in
+ * microseconds. Pure layers never ask for the time: it arrives as an argument. The calendar below
+ * is arithmetic, for everybody.
  */
 #ifndef CLOCK_H
 #define CLOCK_H
@@ -22,6 +23,7 @@ struct clock_date {             /* UTC, proleptic Gregorian */
 };
 
 struct clock_date clock_date_of(int64_t seconds);               /* since 1970-01-01 */
-int64_t clock_seconds(const struct clock_date *d);              /* the reverse; weekday is not read */
+/* the reverse; weekday is not read */
+int64_t clock_seconds(const struct clock_date *d);
 
 #endif

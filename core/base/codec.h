@@ -2,8 +2,8 @@
  * codec - small encodings that several layers share.
  *
  * What        CRC32C; little-endian writers into a buf, and a reader over hostile bytes.
- * Invariants  a reader never passes its end: the first short read sets `bad`, every later one returns zero.
- *             Check `bad` (or wire_is_end) once, at the end.
+ * Invariants  a reader never passes its end: the first short read sets `bad`, every later one
+ *             returns zero. Check `bad` (or wire_is_end) once, at the end.
  */
 #ifndef CODEC_H
 #define CODEC_H
@@ -12,7 +12,8 @@
 #include "id.h"
 
 uint32_t crc32c(uint32_t crc, const void *data, size_t n);      /* start with 0; chains */
-uint32_t crc32c_portable(uint32_t crc, const void *data, size_t n);     /* the same without the CPU's help */
+/* the same without the CPU's help */
+uint32_t crc32c_portable(uint32_t crc, const void *data, size_t n);
 
 /* Writers return false when the buf is full; nothing was added then. */
 bool wire_u8(struct buf *b, uint8_t v);
@@ -32,7 +33,8 @@ uint16_t wire_get_u16(struct wire *w);
 uint32_t wire_get_u32(struct wire *w);
 uint64_t wire_get_u64(struct wire *w);
 struct id wire_get_id(struct wire *w);
-struct str wire_get_str(struct wire *w, size_t max);            /* borrowed; longer than max is bad */
+/* borrowed; longer than max is bad */
+struct str wire_get_str(struct wire *w, size_t max);
 bool wire_is_end(const struct wire *w);                         /* all read, nothing bad */
 
 #endif

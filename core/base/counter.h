@@ -1,11 +1,14 @@
 /*
  * counter - what `moongate metrics` shows.
  *
- * What        one slab per process in memory shared with the control role: counters, latency histograms, and outcomes per
- *             policy rule. Each slab has one writer; control sums them.
+ * What        one slab per process in memory shared with the control role: counters, latency
+ *             histograms, and outcomes per policy rule. Each slab has one writer, the
+ *             loop thread; control sums them.
  * Why         counting costs an add, needs no lock, and survives the process that counted.
- * Invariants  names and order come from the tables below alone. Before counter_attach everything counts into a private slab.
- * Bounds      COUNTER_RULES rules per process; what comes later is counted under the last slot, "other".
+ * Invariants  names and order come from the tables below alone. Before counter_attach everything
+ *             counts into a private slab.
+ * Bounds      COUNTER_RULES rules per process; what comes later is counted under the last slot,
+ *             "other".
  */
 #ifndef COUNTER_H
 #define COUNTER_H
@@ -79,7 +82,8 @@ enum counter { COUNTER_TABLE(COUNTER_ENUM) COUNTERS };
 enum gauge { GAUGE_TABLE(GAUGE_ENUM) GAUGES };
 enum histogram { HISTOGRAM_TABLE(HISTOGRAM_ENUM) HISTOGRAMS };
 
-#define HISTOGRAM_BUCKETS 28    /* bucket i holds what took at most 2^i microseconds * 8; the last one the rest */
+/* bucket i holds what took at most 2^i microseconds * 8; the last one the rest */
+#define HISTOGRAM_BUCKETS 28
 #define COUNTER_RULES 256
 
 enum rule_outcome { RULE_RUNS, RULE_REFUSED, RULE_ERRORS, RULE_OUTCOMES };
@@ -100,9 +104,15 @@ struct counter_slab {
 struct counter_info {
 	const char *name, *help;
 };
-extern const struct counter_info counter_info[COUNTERS], gauge_info[GAUGES], histogram_info[HISTOGRAMS];
+extern const struct counter_info counter_info[COUNTERS], gauge_info[GAUGES];
+extern const struct counter_info histogram_info[HISTOGRAMS];
 
-void counter_attach(struct counter_slab *slab);         /* shared memory of at least sizeof *slab; borrowed for ever */
+/*
+ * counter_attach - once: shared memory of at least sizeof *slab, zeroed or left by a process that
+ * ended; borrowed for ever. Counters go on from there, gauges begin anew; rule slots taken before
+ * are void.
+ */
+void counter_attach(struct counter_slab *slab);
 void counter_add(enum counter c, uint64_t n);
 void gauge_set(enum gauge g, uint64_t value);
 void gauge_move(enum gauge g, int64_t by);
@@ -110,6 +120,7 @@ void histogram_add(enum histogram h, uint64_t us);
 void counter_beat(uint64_t mono_us);
 unsigned rule_slot(struct str name);                    /* the slot of that name, made if need be */
 void rule_add(unsigned slot, enum rule_outcome outcome);
-uint64_t histogram_bound(unsigned bucket);              /* its upper bound in microseconds; UINT64_MAX for the last */
+/* its upper bound in microseconds; UINT64_MAX for the last */
+uint64_t histogram_bound(unsigned bucket);
 
 #endif

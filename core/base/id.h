@@ -1,8 +1,9 @@
 /*
  * id - what a message is called, everywhere.
  *
- * What        128 bits: 48 of wall-clock milliseconds, 16 of the edge that made it, 64 random. As text 26 lower-case
- *             Crockford characters, sortable by time: in the 250, in Received, in events, on the command line.
+ * What        128 bits: 48 of wall-clock milliseconds, 16 of the edge that made it, 64 random. As
+ *             text 26 lower-case Crockford characters, sortable by time: in the 250, in Received,
+ *             in events, on the command line.
  * Invariants  id_parse(id_text(x)) == x; parsing takes upper case and reads i, l as 1 and o as 0.
  */
 #ifndef ID_H
@@ -18,7 +19,8 @@ struct id {
 
 struct id id_make(uint64_t wall_us, uint16_t edge);
 uint16_t id_edge(const struct id *id);
-uint64_t id_time(const struct id *id);                          /* wall time in microseconds, to the millisecond */
+/* wall time in microseconds, to the millisecond */
+uint64_t id_time(const struct id *id);
 bool id_is_eq(const struct id *a, const struct id *b);
 const char *id_text(const struct id *id, char text[ID_TEXT + 1]); /* returns text */
 bool id_parse(struct str text, struct id *out);

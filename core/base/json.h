@@ -1,8 +1,9 @@
 /*
  * json - writes JSON into a buf; never reads it.
  *
- * What        objects and arrays, commas placed by itself; every string is escaped here and nowhere else: control bytes,
- *             quotes and invalid UTF-8 (as \ufffd) cannot break a line or a terminal.
+ * What        objects and arrays, commas placed by itself; every string is escaped here and nowhere
+ *             else: control bytes, quotes and invalid UTF-8 (as \ufffd) cannot break a line or a
+ *             terminal.
  * Invariants  one value is one line. When the buf is full `full` is set and the rest is dropped.
  */
 #ifndef JSON_H

@@ -1,7 +1,8 @@
 /*
  * map - an intrusive hash table for keys that an attacker may choose.
  *
- * What        nodes embedded in what is stored, chained in buckets; grows by doubling, never shrinks.
+ * What        nodes embedded in what is stored, chained in buckets; grows by doubling, never
+ *             shrinks.
  * Why         keyed SipHash: nobody outside can build colliding keys.
  * Ownership   the map owns its bucket array only.
  * Fails       malloc failure: map_put still works, the chains get longer.
@@ -27,11 +28,15 @@ typedef bool map_match(const struct map_node *node, const void *key);
 void map_init(struct map *m);
 void map_fini(struct map *m);
 uint64_t map_hash(struct str key);                      /* keyed once per process */
-uint64_t map_hash_fold(struct str key);                 /* the same for both cases of an ASCII letter */
+/* the same for both cases of an ASCII letter */
+uint64_t map_hash_fold(struct str key);
 void map_put(struct map *m, struct map_node *node, uint64_t hash);
 struct map_node *map_get(const struct map *m, uint64_t hash, map_match *match, const void *key);
 void map_remove(struct map *m, struct map_node *node);
-/* map_next - walk: NULL gives the first; no put or remove in between, but of the node already passed */
+/*
+ * map_next - walk: NULL gives the first; no put or remove in between, but of the node already
+ * passed
+ */
 struct map_node *map_next(const struct map *m, const struct map_node *node);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * rnd - random bytes from the kernel's generator, by libsodium. rnd_init once per process, before any sandbox.
+ * rnd - random bytes from the kernel's generator, by libsodium. rnd_init once per process, before
+ * any sandbox.
  */
 #ifndef RND_H
 #define RND_H

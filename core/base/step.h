@@ -8,10 +8,13 @@
 #ifndef STEP_H
 #define STEP_H
 
+#include <stddef.h>
+
 enum step { STEP_DONE, STEP_MORE, STEP_ERROR };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member)                                                        \
+	((type *)(void *)((char *)(pointer) - offsetof(type, member)))
 
 #endif

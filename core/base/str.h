@@ -34,21 +34,33 @@ bool str_has_suffix(struct str s, struct str suffix);
 bool str_has_isuffix(struct str s, struct str suffix);
 ptrdiff_t str_find(struct str s, char c);               /* index of the first c, or -1 */
 ptrdiff_t str_rfind(struct str s, char c);              /* index of the last c, or -1 */
-ptrdiff_t str_find_any(struct str s, const char *set);  /* index of the first byte that is in set, or -1 */
-struct str str_drop(struct str s, size_t n);            /* without its first n bytes (at most all) */
+/* index of the first byte that is in set, or -1 */
+ptrdiff_t str_find_any(struct str s, const char *set);
+/* without its first n bytes (at most all) */
+struct str str_drop(struct str s, size_t n);
 struct str str_head(struct str s, size_t n);            /* its first n bytes (at most all) */
-struct str str_trim(struct str s);                      /* without spaces, tabs, CR and LF at both ends */
+/* without spaces, tabs, CR and LF at both ends */
+struct str str_trim(struct str s);
 
-/* str_take - consume up to and including the first sep: true and *head is what stood before it; false leaves s alone */
+/*
+ * str_take - consume up to and including the first sep: true and *head is what stood before it;
+ * false leaves s alone
+ */
 bool str_take(struct str *s, char sep, struct str *head);
 
 /* str_u64 - the whole of s as a decimal number; false when empty, not digits only, or beyond max */
 bool str_u64(struct str s, uint64_t max, uint64_t *out);
 
-/* str_copy - into a C string of size bytes, cut if need be, always terminated; returns the length copied */
+/*
+ * str_copy - into a C string of size bytes, cut if need be, always terminated; returns the length
+ * copied
+ */
 size_t str_copy(char *to, size_t size, struct str s);
 
-/* str_distance - edit distance, capped at 8 for long or distant words; to name the nearest known key */
+/*
+ * str_distance - edit distance, capped at 8 for long or distant words; to name the nearest known
+ * key
+ */
 unsigned str_distance(struct str a, struct str b);
 
 #endif
