@@ -38,9 +38,9 @@ static bool event_to_control(void *owner, struct str line)
 
 	if (control && control->state == MASTER_ROLE_READY)
 		return role_send(control->link,
-				 &(struct role_message){ .word = WORD_EVENT, .text = line },
+				 &(struct role_message){ .word = WORD_EVENT, .text = str_trim(line) },
 				 NULL) == 0;
-	return dprintf(STDERR_FILENO, "%.*s\n", STR_ARG(line)) > 0;
+	return dprintf(STDERR_FILENO, "%.*s", STR_ARG(line)) > 0;
 }
 
 /* ---- phases ------------------------------------------------------------------------------------------------- */

@@ -53,6 +53,7 @@ static bool event_to_control(void *owner, struct str line)
 	struct role *r = owner;
 	struct ipc_frame head = { .type = IPC_EVENT };
 
+	line = str_trim(line);
 	if (ipc_channel_send(r->events, &head, &line, 1))
 		return true;
 	counter_add(COUNTER_EVENTS_DROPPED, 1);

@@ -58,7 +58,7 @@ static const struct admin_ops ops = { to_master, to_spool, spool_pause, slabs };
 static bool own_event(void *owner, struct str line)
 {
 	(void)owner;
-	admin_events_line(admin.events, line);
+	admin_events_line(admin.events, str_trim(line));
 	return true;
 }
 
