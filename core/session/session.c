@@ -118,18 +118,22 @@ static bool has_transaction(const struct smtp_server *m)
 	return false;
 }
 
-/* note - a no is remembered where it belongs: with the message, else with the connection */
+/* note - a no is remembered where it belongs; that of a rule is not forgotten for what the machine says to commands after it */
 static void note(struct session *s, const struct smtp_todo *todo, const struct session_refusal *by)
 {
 	struct session_refusal own = { .stage = s->stage };
+	struct session_cause *cause = s->tx ? &s->tx->cause : &s->cause;
+	bool is_final = s->tx && s->tx->outcome == SESSION_REFUSED;
 
+	if (!by && cause->verdict && !is_final)
+		return;
 	if (!by) {
 		own.verdict.code = todo->code;
 		own.verdict.text = todo->text;
 		(void)str_copy(own.verdict.esc, sizeof own.verdict.esc, todo->esc);
 		by = &own;
 	}
-	session_cause_set(s->tx ? &s->tx->cause : &s->cause, by);
+	session_cause_set(cause, by);
 }
 
 static void say(struct session *s, struct smtp_todo *todo)
