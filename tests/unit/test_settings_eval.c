@@ -169,7 +169,6 @@ static const struct {
 	{ "limit = {}", "1: unknown setting `limit`; did you mean `limits`?" },
 	{ "zzzzzz = 5", "1: unknown setting `zzzzzz`" },
 	{ "limits = { zzzzzz = 5 }", "12: unknown setting `limits.zzzzzz`" },
-	{ "['a\\nb'] = 5", "1: unknown setting `a?b`" },
 	{ "5", "1: expected `name = value`, found a value without a name" },
 	{ "limits = { 5 }", "12: limits: expected `name = value`, found a value without a name" },
 	{ "[true] = 5", "" },
@@ -278,7 +277,7 @@ static const struct {
 	{ "return { listen = nil .. 'x' }", "moongate.lua:1: attempt to concatenate a nil value\n" },
 	{ "\nwhile true do end", "moongate.lua:2: runs for too long: more than 1000000 steps\n" },
 	{ "local s = 'xxxxxxxx' while true do s = s .. s end", "moongate.lua: not enough memory\n" },
-	{ "local function f() return f() + 1 end return f()", "moongate.lua:1: stack overflow\n" },
+	{ "local function f() return f() + 1 end return f()", "moongate.lua: not enough memory\n" },
 	{ "return { listen = env(5, 6, {}) .. env() }",
 	  "moongate.lua:1: bad argument #1 to 'env' (string expected, got no value)\n" },
 };
@@ -387,6 +386,13 @@ static void paths_are_relative_to_the_file(void **state)
 	done(l);
 }
 
+/* Nor is such a key found: the tokenizer does not undo escapes. */
+static void a_control_byte_never_reaches_the_terminal(void **state)
+{
+	(void)state;
+	expect("return { " LISTEN "\n['a\\nb\\27'] = 5 }", false, "moongate.lua:1:1: unknown setting `a?b?`\n");
+}
+
 static void all_problems_come_in_the_order_of_the_file(void **state)
 {
 	(void)state;
@@ -450,6 +456,7 @@ int main(void)
 		cmocka_unit_test(the_environment_is_read),
 		cmocka_unit_test(values_arrive_in_their_units),
 		cmocka_unit_test(paths_are_relative_to_the_file),
+		cmocka_unit_test(a_control_byte_never_reaches_the_terminal),
 		cmocka_unit_test(all_problems_come_in_the_order_of_the_file),
 		cmocka_unit_test(more_problems_than_fit_are_counted),
 		cmocka_unit_test(the_schema_holds_its_own_defaults),
