@@ -14,25 +14,25 @@
 #include "policy_generation.h"
 
 struct script_source {
-	struct str name;                /* as require() takes it; the entry is "main" */
-	struct str path;                /* for messages */
+	struct str name; /* as require() takes it; the entry is "main" */
+	struct str path; /* for messages */
 	struct str text;
 };
 
 struct script_map {
 	struct str name;
-	struct str image;               /* state/state_map.h; borrowed for the generation's life */
+	struct str image; /* state/state_map.h; borrowed for the generation's life */
 };
 
 struct script_options {
-	struct net_loop *loop;          /* NULL: check only, nothing will be asked */
+	struct net_loop *loop; /* NULL: check only, nothing will be asked */
 	const struct script_source *sources;
 	unsigned nsources;
 	const struct script_map *maps;
 	unsigned nmaps;
 	uint64_t cpu_us, load_us;
 	size_t memory;
-	bool is_edge;                   /* which hooks this process runs; both are registered and checked */
+	bool is_edge; /* which hooks this process runs; both are registered and checked */
 };
 
 /* script_load - fills g->ops and g->self; -1: errors has the lines, g is unchanged */
