@@ -212,7 +212,6 @@ static void launch(struct spool *sp)
 	limit = spool_segment_room(b->segment, false) - SPOOL_BLOCK;
 	write_ends(sp, b);
 	spool_progress_write(sp, b, limit < b->capacity ? limit : b->capacity);
-	sp->is_flushing = sp->is_flushing && sp->has_progress;
 	if (spool_batch_is_empty(b))
 		return;
 	b->segment->tail += spool_batch_place(b, b->segment, sp->lsn);
@@ -236,4 +235,6 @@ void spool_commit_turn(struct spool *sp)
 	sp->is_blocked = false;
 	if (is_due(sp))
 		launch(sp);
+	if (!sp->has_progress && sp->gathering->nsubmits == 0)
+		sp->is_flushing = false;
 }

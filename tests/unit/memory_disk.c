@@ -1,0 +1,406 @@
+#include "memory_disk.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "step.h"
+
+enum { FD_BASE = 1000, FDS = 256 };
+
+static struct {
+	struct memory_file *file;
+	bool is_used;
+} fds[FDS]; /* one disk at a time has open files; descriptors of a disk that lost power are closed by the spool all the same */
+
+static struct memory_disk *disk_of(struct spool_file *f)
+{
+	return container_of(f, struct memory_disk, file);
+}
+
+/* enter - every call comes through here: 0, or -1 with errno when it must fail */
+static int enter(struct memory_disk *d, bool is_sync)
+{
+	unsigned n;
+
+	d->calls++;
+	d->syncs += is_sync;
+	if (d->off_at && d->calls >= d->off_at)
+		d->is_off = true;
+	if (d->is_off) {
+		errno = EIO;
+		return -1;
+	}
+	if (d->fail_at == 0 || (d->fails_syncs_only && !is_sync))
+		return 0;
+	n = d->fails_syncs_only ? d->syncs : d->calls;
+	if (n == d->fail_at || (d->fails_for_ever && n > d->fail_at)) {
+		errno = d->fail_errno;
+		return -1;
+	}
+	return 0;
+}
+
+static struct memory_file *file_of(int fd)
+{
+	assert(fd >= FD_BASE && fd < FD_BASE + FDS && fds[fd - FD_BASE].is_used);
+	return fds[fd - FD_BASE].file;
+}
+
+static size_t sectors(size_t n)
+{
+	return (n + MEMORY_SECTOR - 1) / MEMORY_SECTOR;
+}
+
+static void reserve(struct memory_file *m, size_t n)
+{
+	size_t cap = m->cap ? m->cap : 4096;
+
+	if (n <= m->cap)
+		return;
+	while (cap < n)
+		cap *= 2;
+	m->now = realloc(m->now, cap);
+	m->disk = realloc(m->disk, cap);
+	m->dirty = realloc(m->dirty, sectors(cap));
+	memset(m->now + m->cap, 0, cap - m->cap);
+	memset(m->disk + m->cap, 0, cap - m->cap);
+	memset(m->dirty + sectors(m->cap), 0, sectors(cap) - sectors(m->cap));
+	m->cap = cap;
+}
+
+struct memory_file *memory_disk_find(struct memory_disk *d, const char *name)
+{
+	for (unsigned i = 0; i < d->nfiles; i++)
+		if (d->files[i].is_linked && strcmp(d->files[i].name, name) == 0)
+			return &d->files[i];
+	return NULL;
+}
+
+static struct memory_file *make(struct memory_disk *d, const char *name)
+{
+	struct memory_file *m = NULL;
+
+	for (unsigned i = 0; i < d->nfiles && !m; i++)
+		if (!d->files[i].is_linked && strcmp(d->files[i].name, name) == 0)
+			m = &d->files[i];
+	if (!m) {
+		assert(d->nfiles < MEMORY_FILES && strlen(name) < sizeof m->name);
+		m = &d->files[d->nfiles++];
+		strcpy(m->name, name);
+	}
+	m->is_linked = true;
+	return m;
+}
+
+static int do_open(struct spool_file *f, const char *path, enum spool_file_mode mode)
+{
+	struct memory_disk *d = disk_of(f);
+	struct memory_file *m;
+	int fd = 0;
+
+	if (enter(d, false) < 0)
+		return -1;
+	m = memory_disk_find(d, path);
+	if (!m && mode != SPOOL_FILE_MAKE) {
+		errno = ENOENT;
+		return -1;
+	}
+	while (fds[fd].is_used)
+		fd++;
+	assert(fd < FDS);
+	fds[fd].is_used = true;
+	fds[fd].file = m ? m : make(d, path);
+	d->fds++;
+	return FD_BASE + fd;
+}
+
+static int do_close(struct spool_file *f, int fd)
+{
+	file_of(fd);
+	fds[fd - FD_BASE].is_used = false;
+	disk_of(f)->fds--;
+	return 0;
+}
+
+static int64_t do_size(struct spool_file *f, int fd)
+{
+	if (enter(disk_of(f), false) < 0)
+		return -1;
+	return (int64_t)file_of(fd)->size;
+}
+
+static ssize_t do_read(struct spool_file *f, int fd, void *to, size_t n, uint64_t offset)
+{
+	struct memory_file *m = file_of(fd);
+
+	if (enter(disk_of(f), false) < 0)
+		return -1;
+	if (offset >= m->size)
+		return 0;
+	if (n > m->size - offset)
+		n = m->size - offset;
+	memcpy(to, m->now + offset, n);
+	return (ssize_t)n;
+}
+
+static ssize_t do_read_now(struct spool_file *f, int fd, void *to, size_t n, uint64_t offset)
+{
+	if (disk_of(f)->is_cold) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return do_read(f, fd, to, n, offset);
+}
+
+static void put(struct memory_file *m, const void *from, size_t n, uint64_t offset)
+{
+	reserve(m, offset + n);
+	memcpy(m->now + offset, from, n);
+	if (offset + n > m->size)
+		m->size = offset + n;
+	for (size_t i = offset / MEMORY_SECTOR; i < sectors(offset + n); i++)
+		m->dirty[i] = 1;
+}
+
+static ssize_t do_write(struct spool_file *f, int fd, const struct iovec *v, int n, uint64_t offset)
+{
+	struct memory_disk *d = disk_of(f);
+	struct memory_file *m = file_of(fd);
+	size_t total = 0;
+
+	if (enter(d, false) < 0)
+		return -1;
+	for (int i = 0; i < n; i++)
+		total += v[i].iov_len;
+	if (offset + total > m->size) {
+		uint64_t more = offset + total - m->size;
+
+		if (more > d->space) {
+			errno = ENOSPC;
+			return -1;
+		}
+		d->space -= more;
+	}
+	for (int i = 0; i < n; i++) {
+		if (v[i].iov_len > 0)
+			put(m, v[i].iov_base, v[i].iov_len, offset);
+		offset += v[i].iov_len;
+	}
+	return (ssize_t)total;
+}
+
+static int do_sync(struct spool_file *f, int fd)
+{
+	struct memory_file *m = file_of(fd);
+
+	if (enter(disk_of(f), true) < 0) {
+		m->is_suspect = true;
+		memset(m->dirty, 0, sectors(m->cap)); /* as Linux does: the pages are clean now, and never written */
+		return -1;
+	}
+	for (size_t i = 0; i < sectors(m->size); i++)
+		if (m->dirty[i])
+			memcpy(m->disk + i * MEMORY_SECTOR, m->now + i * MEMORY_SECTOR, MEMORY_SECTOR);
+	if (m->cap)
+		memset(m->dirty, 0, sectors(m->cap));
+	m->disk_size = m->size;
+	return 0;
+}
+
+static int do_reserve(struct spool_file *f, int fd, uint64_t offset, uint64_t n)
+{
+	struct memory_disk *d = disk_of(f);
+	struct memory_file *m = file_of(fd);
+
+	if (enter(d, false) < 0)
+		return -1;
+	reserve(m, offset + n);
+	if (offset + n > m->size && offset + n - m->size > d->space) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return 0;
+}
+
+static int do_truncate(struct spool_file *f, int fd, uint64_t size)
+{
+	struct memory_disk *d = disk_of(f);
+	struct memory_file *m = file_of(fd);
+
+	if (enter(d, false) < 0)
+		return -1;
+	assert(size == 0);
+	d->space += m->size;
+	memset(m->now, 0, m->size);
+	memset(m->dirty, 0, sectors(m->cap));
+	m->size = 0;
+	return 0;
+}
+
+static int do_push(struct spool_file *f, int fd, uint64_t offset, uint64_t n)
+{
+	(void)fd, (void)offset, (void)n;
+	return enter(disk_of(f), false);
+}
+
+static int do_forget(struct spool_file *f, int fd)
+{
+	struct memory_file *m = file_of(fd);
+
+	if (enter(disk_of(f), false) < 0)
+		return -1;
+	for (size_t i = 0; i < sectors(m->size); i++)
+		if (!m->dirty[i])
+			memcpy(m->now + i * MEMORY_SECTOR, m->disk + i * MEMORY_SECTOR, MEMORY_SECTOR);
+	return 0;
+}
+
+static int do_lock(struct spool_file *f, int fd)
+{
+	(void)fd;
+	return enter(disk_of(f), false);
+}
+
+static int do_mkdir(struct spool_file *f, const char *path)
+{
+	(void)path;
+	return enter(disk_of(f), false);
+}
+
+static bool is_in(const struct memory_file *m, const char *folder)
+{
+	size_t n = strlen(folder);
+
+	if (strcmp(folder, ".") == 0)
+		return strchr(m->name, '/') == NULL;
+	return strncmp(m->name, folder, n) == 0 && m->name[n] == '/' && strchr(m->name + n + 1, '/') == NULL;
+}
+
+static int do_sync_dir(struct spool_file *f, const char *path)
+{
+	struct memory_disk *d = disk_of(f);
+
+	if (enter(d, true) < 0)
+		return -1;
+	for (unsigned i = 0; i < d->nfiles; i++)
+		if (is_in(&d->files[i], path))
+			d->files[i].is_durable = d->files[i].is_linked;
+	return 0;
+}
+
+static int do_list(struct spool_file *f, const char *path, spool_file_each *each, void *arg)
+{
+	struct memory_disk *d = disk_of(f);
+
+	if (enter(d, false) < 0)
+		return -1;
+	for (unsigned i = 0; i < d->nfiles; i++)
+		if (d->files[i].is_linked && is_in(&d->files[i], path))
+			each(arg, strrchr(d->files[i].name, '/') + 1);
+	return 0;
+}
+
+static int do_space(struct spool_file *f, struct spool_space *space)
+{
+	if (enter(disk_of(f), false) < 0)
+		return -1;
+	*space = (struct spool_space){ disk_of(f)->space, 1000 };
+	return 0;
+}
+
+void memory_disk_init(struct memory_disk *d)
+{
+	*d = (struct memory_disk){
+		.file = {
+			.open = do_open,         .close = do_close,       .size = do_size,     .read = do_read,
+			.read_now = do_read_now, .write = do_write,       .sync = do_sync,     .reserve = do_reserve,
+			.truncate = do_truncate, .push = do_push,         .forget = do_forget, .lock = do_lock,
+			.mkdir = do_mkdir,       .sync_dir = do_sync_dir, .list = do_list,     .space = do_space,
+		},
+		.space = UINT64_C(1) << 40,
+	};
+}
+
+void memory_disk_fini(struct memory_disk *d)
+{
+	assert(d->fds == 0);
+	for (unsigned i = 0; i < d->nfiles; i++) {
+		free(d->files[i].now);
+		free(d->files[i].disk);
+		free(d->files[i].dirty);
+	}
+	d->nfiles = 0;
+}
+
+unsigned memory_disk_unsynced(const struct memory_disk *d)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->nfiles; i++) {
+		const struct memory_file *m = &d->files[i];
+
+		n += m->is_linked != m->is_durable;
+		n += m->size != m->disk_size;
+		for (size_t s = 0; s < sectors(m->size); s++)
+			n += m->dirty[s];
+	}
+	return n;
+}
+
+static bool bit(uint64_t keep, unsigned i)
+{
+	if (i < 64)
+		return keep >> i & 1;
+	keep ^= (uint64_t)i * UINT64_C(0x9e3779b97f4a7c15);
+	keep ^= keep >> 31;
+	keep *= UINT64_C(0xbf58476d1ce4e5b9);
+	return keep >> 40 & 1;
+}
+
+static void crash_file(struct memory_file *m, uint64_t keep, unsigned *i)
+{
+	if (m->is_linked != m->is_durable)
+		m->is_durable = m->is_linked = bit(keep, (*i)++) ? m->is_linked : m->is_durable;
+	if (m->size != m->disk_size && bit(keep, (*i)++))
+		m->disk_size = m->size;
+	for (size_t s = 0; s < sectors(m->size); s++) {
+		if (!m->dirty[s] || !bit(keep, (*i)++))
+			continue;
+		memcpy(m->disk + s * MEMORY_SECTOR, m->now + s * MEMORY_SECTOR, MEMORY_SECTOR);
+	}
+	m->size = m->is_linked ? m->disk_size : 0;
+	m->disk_size = m->size;
+	if (m->cap) {
+		memset(m->disk + m->size, 0, m->cap - m->size);
+		memcpy(m->now, m->disk, m->cap);
+		memset(m->dirty, 0, sectors(m->cap));
+	}
+	m->is_suspect = false;
+}
+
+void memory_disk_crash(struct memory_disk *d, uint64_t keep)
+{
+	unsigned i = 0;
+
+	assert(d->fds == 0);
+	for (unsigned n = 0; n < d->nfiles; n++)
+		crash_file(&d->files[n], keep, &i);
+	d->is_off = false;
+	d->off_at = d->fail_at = 0;
+}
+
+void memory_disk_set(struct memory_disk *d, const char *name, const void *bytes, size_t n)
+{
+	struct memory_file *m = memory_disk_find(d, name);
+
+	if (!m)
+		m = make(d, name);
+	m->is_durable = true;
+	reserve(m, n);
+	memset(m->now, 0, m->cap);
+	memcpy(m->now, bytes, n);
+	memcpy(m->disk, m->now, m->cap);
+	m->size = m->disk_size = n;
+}
