@@ -275,6 +275,13 @@ void ipc_channel_close(struct ipc_channel **owned)
 	net_loop_defer(c->loop, &c->death);
 }
 
+void ipc_channel_want(struct ipc_channel *c, size_t payload)
+{
+	c->is_waiting = true;
+	c->refused = payload > c->refused ? payload : c->refused;
+	net_loop_defer(c->loop, &c->outward);
+}
+
 bool ipc_channel_send(struct ipc_channel *c, const struct ipc_frame *head, const struct str *parts, unsigned nparts)
 {
 	size_t payload = 0;
@@ -288,8 +295,7 @@ bool ipc_channel_send(struct ipc_channel *c, const struct ipc_frame *head, const
 	case STEP_MORE:
 		for (unsigned i = 0; i < nparts; i++)
 			payload += parts[i].n;
-		c->is_waiting = true;
-		c->refused = payload > c->refused ? payload : c->refused;
+		ipc_channel_want(c, payload);
 		return false;
 	case STEP_ERROR:
 		fail(c);

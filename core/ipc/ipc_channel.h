@@ -24,33 +24,40 @@
 enum ipc_end { IPC_END_A, IPC_END_B };
 
 struct ipc_channel_fds {
-	int memory, wake_a, wake_b;     /* wake_a wakes the role at end A */
+	int memory, wake_a, wake_b; /* wake_a wakes the role at end A */
 };
 
 /* For the master: close-on-exec descriptors; ring_size a power of two, IPC_RING_LEAST..IPC_RING_MOST. */
 int ipc_channel_make(struct ipc_channel_fds *out, size_t ring_size, struct fault *why);
-void ipc_channel_fds_close(struct ipc_channel_fds *fds);        /* each one that is not -1; leaves -1 */
+void ipc_channel_fds_close(struct ipc_channel_fds *fds); /* each one that is not -1; leaves -1 */
 
 struct ipc_channel;
 
 struct ipc_channel_ops {
 	void (*frame)(void *owner, const struct ipc_frame *frame);
-	void (*writable)(void *owner);                          /* may be NULL */
-	void (*broken)(void *owner, const struct fault *why);   /* once; nonsense in the ring: tell the master, close */
+	void (*writable)(void *owner); /* may be NULL */
+	void (*broken)(
+		void *owner,
+		const struct fault *why); /* once; nonsense in the ring: tell the master, close */
 };
 
 /* NULL and why; the descriptors are taken either way. */
-struct ipc_channel *ipc_channel_open(struct net_loop *loop, struct ipc_channel_fds *fds, enum ipc_end end,
-				     const struct ipc_channel_ops *ops, void *owner, struct fault *why);
-void ipc_channel_close(struct ipc_channel **c);                 /* what was sent stays readable for the other side */
+struct ipc_channel *ipc_channel_open(struct net_loop *loop, struct ipc_channel_fds *fds,
+				     enum ipc_end end, const struct ipc_channel_ops *ops,
+				     void *owner, struct fault *why);
+void ipc_channel_close(
+	struct ipc_channel **c); /* what was sent stays readable for the other side */
 
 /*
  * The payload is the parts one after the other; copied before return. head->payload is not looked at. More than
  * ipc_channel_max() is the caller's bug. A broken channel takes nothing.
  */
-bool ipc_channel_send(struct ipc_channel *c, const struct ipc_frame *head, const struct str *parts, unsigned nparts);
-size_t ipc_channel_max(const struct ipc_channel *c);            /* the largest payload that can ever be sent */
-size_t ipc_channel_room(struct ipc_channel *c);                 /* the largest payload that would be taken now */
+bool ipc_channel_send(struct ipc_channel *c, const struct ipc_frame *head, const struct str *parts,
+		      unsigned nparts);
+size_t ipc_channel_max(const struct ipc_channel *c); /* the largest payload that can ever be sent */
+size_t ipc_channel_room(struct ipc_channel *c); /* the largest payload that would be taken now */
+/* Asks for writable() without a frame to send: when so much payload would be taken. At most ipc_channel_max(). */
+void ipc_channel_want(struct ipc_channel *c, size_t payload);
 /* Stops frame() until resumed: back-pressure by the reader. */
 void ipc_channel_pause(struct ipc_channel *c);
 void ipc_channel_resume(struct ipc_channel *c);
