@@ -4,8 +4,8 @@
  * same, byte for byte.
  *
  * The message that leaves is: header, CRLF, body. Where the client sent no empty line between them (a message that is all
- * header, or none), the header goes without its last CRLF: so that in any case what stands behind our trace field is, byte for
- * byte, what came.
+ * header, or none), the header goes without its last CRLF: so that what stands behind our trace field is, byte for byte, what
+ * came. One exception: a message that begins with a blank would become a fold of our field, so it gets the empty line.
  */
 #include "session_private.h"
 
@@ -223,12 +223,14 @@ static bool write_edited(struct session_tx *tx, struct header_edit *own)
 static bool write_header(struct session_tx *tx, const struct policy_rcpt *first)
 {
 	struct buf *text = &tx->server->text;
+	struct str body = session_data_body(tx);
 	bool has_gap = tx->scan.body > tx->scan.end;
+	bool would_fold = tx->lead + tx->scan.end == 0 && body.n && (body.p[0] == ' ' || body.p[0] == '\t');
 
 	if (!write_received(tx, first) || !buf_add(text, str_head(buf_str(&tx->message), tx->lead)) ||
 	    !write_edited(tx, first->edits))
 		return false;
-	if (!has_gap)
+	if (!has_gap && !would_fold)
 		text->tail -= 2;        /* CRLF: of a field, or of the mbox line */
 	return true;
 }

@@ -39,26 +39,26 @@ bool session_slot_is_drained(const struct session_tx *tx)
 static size_t window(const struct session_tx *tx)
 {
 	uint64_t ahead = tx->slot_sent - tx->slot_acked;
+	struct ipc_channel *spool = tx->server->spool;
 	size_t may, room;
 
-	if (tx->slot != SESSION_SLOT_OPEN || !tx->server->spool || ahead >= IPC_SLOT_WINDOW)
+	if (tx->slot != SESSION_SLOT_OPEN || !spool || ahead > IPC_SLOT_WINDOW - CREDIT_LEAST)
 		return 0;
 	may = (size_t)(IPC_SLOT_WINDOW - ahead);
-	room = ipc_channel_room(tx->server->spool) / 2;
+	room = ipc_channel_room(spool) / 2;
+	if (room < CREDIT_LEAST) {
+		ipc_channel_want(spool, 2 * CREDIT_LEAST);
+		return 0;
+	}
 	may = may < room ? may : room;
 	return may < IPC_SLOT_CHUNK ? may : IPC_SLOT_CHUNK;
 }
 
 size_t session_slot_credit(const struct session_tx *tx)
 {
-	size_t may;
-
 	if (tx->slot == SESSION_SLOT_NONE)
 		return SESSION_IN;
-	if (unsent(tx) > 0)
-		return 0;
-	may = window(tx);
-	return may < CREDIT_LEAST ? 0 : may;
+	return unsent(tx) > 0 ? 0 : window(tx);
 }
 
 static bool put(struct session_tx *tx, enum ipc_submit_type type, const struct str *parts, unsigned nparts)

@@ -573,7 +573,8 @@ static inline int bed_end(void **state)
 	policy_set_fini(&bed.policy.set);
 	ipc_channel_close(&bed.spool.edge);
 	ipc_channel_close(&bed.spool.own);
-	turn(bed.loop);
+	for (int i = 0; i < 10; i++)            /* connections linger until they see that the client is gone */
+		turn(bed.loop);
 	for (unsigned i = 0; i < bed.spool.nstored; i++)
 		arena_fini(&bed.spool.stored[i].arena);
 	for (unsigned i = 0; i < bed.spool.nslots; i++)
