@@ -43,6 +43,7 @@
 	X(DELIVERED,           "delivery_delivered_total",      "recipients delivered") \
 	X(DEFERRED,            "delivery_deferred_total",       "recipient attempts that will be tried again") \
 	X(FAILED,              "delivery_failed_total",         "recipients failed for good") \
+	X(UNSURE,              "delivery_unsure_total",         "recipients deferred although the next host may have taken the message") \
 	X(EXPIRED,             "delivery_expired_total",        "recipients failed because their time was over") \
 	X(BOUNCES,             "delivery_bounces_total",        "bounce messages made") \
 	X(OUT_CONNECTIONS,     "delivery_connections_total",    "outbound connections opened") \

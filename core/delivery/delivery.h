@@ -17,35 +17,37 @@
 #include "policy_generation.h"
 
 struct delivery_route {
-	struct str domain;                      /* "*" last */
+	struct str domain; /* "*" last */
 	struct str next_hop;
 };
 
 struct delivery_options {
 	struct str hostname;
-	uint16_t index;                         /* of this process, for ids of bounces: 0x8000 | index */
-	struct str relay_to;                    /* next hop of relay domains; empty: none */
+	uint16_t index;      /* of this process, for ids of bounces: 0x8000 | index */
+	struct str relay_to; /* next hop of relay domains; empty: none */
 	const struct str *relay_domains;
 	unsigned nrelay_domains;
 	bool relay_all;
 	const struct delivery_route *routes;
 	unsigned nroutes;
-	uint32_t idle_per_key, idle_total;      /* connections kept open, 20 and 200 */
-	uint64_t idle_us;                       /* 10 s */
-	uint32_t messages_per_connection;       /* 100 */
+	uint32_t idle_per_key, idle_total; /* connections kept open, 20 and 200 */
+	uint64_t idle_us;                  /* 10 s */
+	uint32_t messages_per_connection;  /* 100 */
 };
 
 struct delivery;
 
-struct delivery *delivery_new(struct net_loop *loop, struct policy_set *policies, const struct delivery_options *options);
-void delivery_options_set(struct delivery *d, const struct delivery_options *options);          /* copied */
-void delivery_channel(struct delivery *d, struct ipc_channel *spool);           /* NULL: gone; its leases are forgotten */
-void delivery_frame(struct delivery *d, const struct ipc_frame *frame);         /* from the spool */
+struct delivery *delivery_new(struct net_loop *loop, struct policy_set *policies,
+			      const struct delivery_options *options);
+void delivery_options_set(struct delivery *d, const struct delivery_options *options); /* copied */
+void delivery_channel(struct delivery *d,
+		      struct ipc_channel *spool); /* NULL: gone; its leases are forgotten */
+void delivery_frame(struct delivery *d, const struct ipc_frame *frame); /* from the spool */
 void delivery_writable(struct delivery *d);
 void delivery_maildir_channel(struct delivery *d, struct ipc_channel *maildir);
 void delivery_maildir_frame(struct delivery *d, const struct ipc_frame *frame);
 void delivery_maildir_writable(struct delivery *d);
-void delivery_drain(struct delivery *d);                                        /* finish attempts in flight, take no more */
+void delivery_drain(struct delivery *d); /* finish attempts in flight, take no more */
 bool delivery_is_idle(const struct delivery *d);
 void delivery_free(struct delivery **d);
 
