@@ -61,11 +61,12 @@ void session_server_unwait(struct session_tx *tx)
 /* too_late - a slot that makes no progress, a commit that does not come */
 static void too_late(struct session_tx *tx)
 {
+	struct session *s = tx->session;
 	struct session_refusal no;
 
 	if (tx->commit != SESSION_COMMIT_NONE) {
 		session_submit_late(tx);
-		session_pump(tx->session);
+		session_pump(s);
 		return;
 	}
 	no = session_refusal_own("spool", 451, "4.3.0", "the store is not available, try again later");
