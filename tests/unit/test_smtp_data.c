@@ -145,6 +145,24 @@ TEST(nothing_comes_out_behind_a_flaw)
 	assert_false(smtp_data_is_over(&o.data));
 }
 
+/* A message that is flawed at once has the same end as one that is not, or not yet. */
+TEST(a_flaw_never_moves_the_end)
+{
+	const struct str flawed = STR("x\n\r\n");
+
+	for (size_t i = 0; i < COUNT(samples); i++) {
+		struct outcome o = { 0 };
+
+		smtp_data_init(&o.data, LINE_MAX_OCTETS, SIZE_MAX_OCTETS);
+		feed(&o, flawed);
+		feed(&o, samples[i].in);
+		CHECK_INT(i, o.data.flaw, SMTP_DATA_BARE_LF);
+		CHECK_INT(i, smtp_data_is_over(&o.data), samples[i].end > 0);
+		CHECK_INT(i, o.consumed - flawed.n, samples[i].end ? samples[i].end : samples[i].in.n);
+		CHECK_INT(i, o.n, 1);
+	}
+}
+
 static size_t unescape(const char *text, size_t n, char *to)
 {
 	size_t length = 0;
@@ -203,6 +221,7 @@ int main(void)
 		cmocka_unit_test(each_sample_has_its_answer),
 		cmocka_unit_test(chunking_never_changes_the_answer),
 		cmocka_unit_test(octet_by_octet_is_the_same),
+		cmocka_unit_test(a_flaw_never_moves_the_end),
 		cmocka_unit_test(nothing_comes_out_behind_a_flaw),
 		cmocka_unit_test(the_corpus_of_end_look_alikes_ends_nothing),
 	};
