@@ -7,7 +7,7 @@
 
 #define PREFIX    "moongate_"
 #define RULE_NAME sizeof(((struct counter_slab *)0)->rules[0].name)
-#define LABEL     (2 * RULE_NAME)
+#define LABEL     (2 * RULE_NAME + 1)
 
 struct output {
 	struct buf *out;
@@ -193,25 +193,21 @@ static void histograms(struct output *o)
 
 /* ---- rules ---------------------------------------------------------------------------------- */
 
-/* label_of - a rule's name as a label's value: printable ASCII, backslash and quote escaped. It is
- * copied first: it may move */
-static const char *label_of(const char *shared, char text[LABEL])
+/* label_of - a rule's name as a label's value: printable ASCII, backslash and quote escaped */
+static const char *label_of(const char name[RULE_NAME + 1], char text[LABEL])
 {
-	char name[RULE_NAME];
 	size_t n = 0;
 
-	memcpy(name, shared, sizeof name);
-	for (size_t i = 0; i < strnlen(name, sizeof name); i++) {
-		if (n + 3 > LABEL)
-			break;
-		if (name[i] == '\\' || name[i] == '"')
+	for (; *name; name++) {
+		if (*name == '\\' || *name == '"')
 			text[n++] = '\\';
-		text[n++] = name[i] >= ' ' && name[i] < 0x7f ? name[i] : '?';
+		text[n++] = *name >= ' ' && *name < 0x7f ? *name : '?';
 	}
 	text[n] = '\0';
 	return text;
 }
 
+/* rule - its name is copied before it is looked at: the writer may be changing it */
 static void rule(struct output *o, const struct admin_slab *s, unsigned r,
 		 const struct counter_info *info)
 {

@@ -28,8 +28,10 @@ static void fill(struct settings *s)
 	for (unsigned i = 0; i < settings_schema_count; i++) {
 		const struct setting *row = &settings_schema[i];
 
-		if (row->type == SETTING_COUNT || row->type == SETTING_SIZE || row->type == SETTING_DURATION)
-			assert_int_equal(setting_number(row, s, row->least + (i % 2 ? 0 : 1), &why), 0);
+		if (row->type == SETTING_COUNT || row->type == SETTING_SIZE ||
+		    row->type == SETTING_DURATION)
+			assert_int_equal(setting_number(row, s, row->least + (i % 2 ? 0 : 1), &why),
+					 0);
 		else if (row->preset)
 			assert_int_equal(setting_parse(row, s, str_of(row->preset), &why), 0);
 	}
@@ -93,8 +95,8 @@ static bool is_settled(const struct settings *s)
 	arena_init(&arena, MEMORY);
 	write_to(&once, s);
 	buf_init(&twice, SETTINGS_CANONICAL);
-	same = settings_read(&back, buf_str(&once), &arena, &why) == 0 && settings_write(&back, &twice) &&
-	       str_eq(buf_str(&once), buf_str(&twice));
+	same = settings_read(&back, buf_str(&once), &arena, &why) == 0 &&
+	       settings_write(&back, &twice) && str_eq(buf_str(&once), buf_str(&twice));
 	buf_fini(&once);
 	buf_fini(&twice);
 	arena_fini(&arena);
@@ -139,7 +141,8 @@ static void every_cut_is_an_error(void **state)
 		struct arena arena;
 
 		arena_init(&arena, MEMORY);
-		assert_int_equal(settings_read(&back, str_head(buf_str(&b), cut), &arena, &why), -1);
+		assert_int_equal(settings_read(&back, str_head(buf_str(&b), cut), &arena, &why),
+				 -1);
 		arena_fini(&arena);
 	}
 	buf_fini(&b);
@@ -149,17 +152,27 @@ static const struct {
 	const char *remove, *add, *complaint;
 } wrong[] = {
 	{ "limits.hops 6\n", "", "settings: limits.hops: it is missing" },
-	{ "limits.hops 6\n", "limits.hops 6\nlimits.hops 6\n", "settings: limits.command_line: it is missing" },
-	{ "limits.hops 6\n", "limits.hops 4\n", "settings: limits.hops: must be between 5 and 1000" },
-	{ "limits.hops 6\n", "limits.hops six\n", "settings: limits.hops: expected a whole number, found \"six\"" },
-	{ "listen six [::1]:2525\n", "listen six nonsense\n", "settings: listen: \"nonsense\" is not an address" },
-	{ "listen six [::1]:2525\n", "listen six\n", "settings: listen: expected a name and a value" },
-	{ "listen six [::1]:2525\n", "listen s:x [::1]:2525\n", "settings: listen: \"s:x\" is not a name" },
-	{ "domains example.org\n", "domains example..org\n", "settings: domains: \"example..org\" is not a domain name" },
+	{ "limits.hops 6\n", "limits.hops 6\nlimits.hops 6\n",
+	  "settings: limits.command_line: it is missing" },
+	{ "limits.hops 6\n", "limits.hops 4\n",
+	  "settings: limits.hops: must be between 5 and 1000" },
+	{ "limits.hops 6\n", "limits.hops six\n",
+	  "settings: limits.hops: expected a whole number, found \"six\"" },
+	{ "listen six [::1]:2525\n", "listen six nonsense\n",
+	  "settings: listen: \"nonsense\" is not an address" },
+	{ "listen six [::1]:2525\n", "listen six\n",
+	  "settings: listen: expected a name and a value" },
+	{ "listen six [::1]:2525\n", "listen s:x [::1]:2525\n",
+	  "settings: listen: \"s:x\" is not a name" },
+	{ "domains example.org\n", "domains example..org\n",
+	  "settings: domains: \"example..org\" is not a domain name" },
 	{ "domains example.org\n", "domains *\n", "settings: domains: \"*\" is not a domain name" },
-	{ "route * smtp:127.0.0.1:25\n", "route * example.org\n", "settings: route: \"example.org\" is not a next hop" },
-	{ "routing_characters true\n", "routing_characters yes\n", "settings: routing_characters: expected true or false" },
-	{ "events.level info\n", "events.level loud\n", "settings: events.level: expected \"debug\"" },
+	{ "route * smtp:127.0.0.1:25\n", "route * example.org\n",
+	  "settings: route: \"example.org\" is not a next hop" },
+	{ "routing_characters true\n", "routing_characters yes\n",
+	  "settings: routing_characters: expected true or false" },
+	{ "events.level info\n", "events.level loud\n",
+	  "settings: events.level: expected \"debug\"" },
 };
 
 static void a_wrong_line_is_named(void **state)
@@ -182,8 +195,10 @@ static void a_wrong_line_is_named(void **state)
 		at = strstr(all_text.p, remove.p);
 		assert_non_null(at);
 		buf_init(&changed, SETTINGS_CANONICAL);
-		assert_true(buf_add(&changed, str_head(all_text, (size_t)(at - all_text.p))) && buf_add(&changed, add) &&
-			    buf_add(&changed, str_drop(all_text, (size_t)(at - all_text.p) + remove.n)));
+		assert_true(buf_add(&changed, str_head(all_text, (size_t)(at - all_text.p))) &&
+			    buf_add(&changed, add) &&
+			    buf_add(&changed,
+				    str_drop(all_text, (size_t)(at - all_text.p) + remove.n)));
 		assert_int_equal(settings_read(&back, buf_str(&changed), &arena, &why), -1);
 		if (strncmp(why.text, wrong[i].complaint, strlen(wrong[i].complaint)) != 0)
 			fail_msg("%s\n not %s", why.text, wrong[i].complaint);
@@ -256,9 +271,11 @@ static void a_restart_is_needed_as_the_schema_says(void **state)
 
 static void what_a_restart_is_for(void **state)
 {
-	static const char *const restart[] = { "user", "control", "spool", "processes.edges", "store.segment" };
+	static const char *const restart[] = { "user", "control", "spool", "processes.edges",
+					       "store.segment" };
 	static const char *const reload[] = {
-		"listen", "limits.message", "timeouts.command", "retry.first", "maps", "policy", "domains", "route", "relay.domains",
+		"listen",  "limits.message", "timeouts.command", "retry.first", "maps", "policy",
+		"domains", "route",          "relay.domains",
 	};
 
 	(void)state;

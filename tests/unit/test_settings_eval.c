@@ -80,15 +80,16 @@ static void expect(const char *text, bool good, const char *report)
 	struct load *l = load(text);
 
 	if (l->good != good || strcmp(buf_str(&l->report).p, report) != 0)
-		fail_msg("%s\ngave %s:\n%snot\n%s", text, l->good ? "good" : "bad", buf_str(&l->report).p, report);
+		fail_msg("%s\ngave %s:\n%snot\n%s", text, l->good ? "good" : "bad",
+			 buf_str(&l->report).p, report);
 	done(l);
 }
 
 /* ---- each type, each error, with its place --------------------------------------------------- */
 
 static const struct {
-	const char *entry;      /* of the returned table, behind LISTEN, in line 2 from column 1 */
-	const char *problem;    /* behind "moongate.lua:2:"; NULL: good */
+	const char *entry;   /* of the returned table, behind LISTEN, in line 2 from column 1 */
+	const char *problem; /* behind "moongate.lua:2:"; NULL: good */
 } entries[] = {
 	/* text */
 	{ "user = 'mail'", NULL },
@@ -105,56 +106,69 @@ static const struct {
 	{ "events = { to = 'none' }", NULL },
 	{ "events = { to = 'syslog:/run/log' }", NULL },
 	{ "events = { to = 'kafka' }",
-	  "12: events.to: expected \"stdout\", \"syslog\", \"syslog:/path\", \"none\" or \"file:PATH\", found \"kafka\"" },
+	  "12: events.to: expected \"stdout\", \"syslog\", \"syslog:/path\", \"none\" or "
+	  "\"file:PATH\", found \"kafka\"" },
 	{ "events = { level = 'loud' }",
 	  "12: events.level: expected \"debug\", \"info\", \"warn\" or \"error\", found \"loud\"" },
 	/* booleans */
 	{ "routing_characters = true", NULL },
 	{ "routing_characters = 'false'", NULL },
-	{ "routing_characters = 1", "1: routing_characters: expected true or false, found the number 1" },
-	{ "routing_characters = 'yes'", "1: routing_characters: expected true or false, found \"yes\"" },
+	{ "routing_characters = 1",
+	  "1: routing_characters: expected true or false, found the number 1" },
+	{ "routing_characters = 'yes'",
+	  "1: routing_characters: expected true or false, found \"yes\"" },
 	/* counts */
 	{ "limits = { recipients = 100 }", NULL },
 	{ "limits = { recipients = '100' }", NULL },
 	{ "limits = { recipients = 100.0 }", NULL },
 	{ "limits = { recipients = 0 }", "12: limits.recipients: must be between 1 and 1000" },
 	{ "limits = { recipients = 1001 }", "12: limits.recipients: must be between 1 and 1000" },
-	{ "limits = { recipients = -1 }", "12: limits.recipients: expected a whole number, found the number -1" },
-	{ "limits = { recipients = 1.5 }", "12: limits.recipients: expected a whole number, found the number 1.5" },
-	{ "limits = { recipients = 'many' }", "12: limits.recipients: expected a whole number, found \"many\"" },
-	{ "limits = { recipients = true }", "12: limits.recipients: expected a whole number, found true" },
+	{ "limits = { recipients = -1 }",
+	  "12: limits.recipients: expected a whole number, found the number -1" },
+	{ "limits = { recipients = 1.5 }",
+	  "12: limits.recipients: expected a whole number, found the number 1.5" },
+	{ "limits = { recipients = 'many' }",
+	  "12: limits.recipients: expected a whole number, found \"many\"" },
+	{ "limits = { recipients = true }",
+	  "12: limits.recipients: expected a whole number, found true" },
 	/* sizes */
 	{ "limits = { message = '25MiB' }", NULL },
 	{ "limits = { message = 26214400 }", NULL },
-	{ "limits = { message = '25MB' }",
-	  "12: limits.message: expected a size like \"25MiB\", or a number of bytes, found \"25MB\"" },
+	{ "limits = { message = '25MB' }", "12: limits.message: expected a size like \"25MiB\", or "
+					   "a number of bytes, found \"25MB\"" },
 	{ "limits = { message = '5GiB' }", "12: limits.message: must be between 64KiB and 4GiB" },
-	{ "limits = { message = {} }",
-	  "12: limits.message: expected a size like \"25MiB\", or a number of bytes, found a table" },
+	{ "limits = { message = {} }", "12: limits.message: expected a size like \"25MiB\", or a "
+				       "number of bytes, found a table" },
 	/* durations */
 	{ "drain = '1h'", NULL },
 	{ "drain = 0.5", NULL },
-	{ "drain = '1 h'",
-	  "1: drain: expected a duration like \"5m\" or \"1h30m\", or a number of seconds, found \"1 h\"" },
+	{ "drain = '1 h'", "1: drain: expected a duration like \"5m\" or \"1h30m\", or a number of "
+			   "seconds, found \"1 h\"" },
 	{ "drain = '2h'", "1: drain: must be between 0s and 1h" },
-	{ "drain = 1/0", "1: drain: expected a duration like \"5m\" or \"1h30m\", or a number of seconds, "
-			 "found the number inf" },
-	{ "drain = false", "1: drain: expected a duration like \"5m\" or \"1h30m\", or a number of seconds, found false" },
+	{ "drain = 1/0",
+	  "1: drain: expected a duration like \"5m\" or \"1h30m\", or a number of seconds, "
+	  "found the number inf" },
+	{ "drain = false", "1: drain: expected a duration like \"5m\" or \"1h30m\", or a number of "
+			   "seconds, found false" },
 	/* lists of domains */
 	{ "domains = { 'example.com', 'Example.ORG' }", NULL },
 	{ "domains = 'example.com'", NULL },
 	{ "domains = {}", NULL },
-	{ "domains = { 'example.com', 5 }", "28: domains: expected a list of domain names, found the number 5" },
+	{ "domains = { 'example.com', 5 }",
+	  "28: domains: expected a list of domain names, found the number 5" },
 	{ "domains = { 'example.com', 'b c' }", "28: domains: \"b c\" is not a domain name" },
-	{ "domains = { a = 'example.com' }", "1: domains: expected a list of domain names, found the key `a`" },
-	{ "domains = { [1] = 'a', [9] = 'b' }", "1: domains: expected a list of domain names without gaps" },
+	{ "domains = { a = 'example.com' }",
+	  "1: domains: expected a list of domain names, found the key `a`" },
+	{ "domains = { [1] = 'a', [9] = 'b' }",
+	  "1: domains: expected a list of domain names without gaps" },
 	{ "domains = 5", "1: domains: expected a list of domain names, found the number 5" },
 	{ "domains = '*'", "1: domains: \"*\" is not a domain name" },
 	{ "relay = { domains = { 'a.example', '*' }, to = '127.0.0.1:25' }",
 	  "11: relay.domains: \"*\" stands for all domains: it must stand alone" },
 	/* maps */
 	{ "route = { ['Example.com'] = '127.0.0.1:25', ['*'] = 'lmtp:unix:/x' }", NULL },
-	{ "route = { ['example.com'] = 5 }", "11: route: expected a table of domains and next hops, found the number 5" },
+	{ "route = { ['example.com'] = 5 }",
+	  "11: route: expected a table of domains and next hops, found the number 5" },
 	{ "route = { 'x' }", "1: route: expected a table of domains and next hops, found \"x\"" },
 	{ "route = { ['a b'] = '127.0.0.1:25' }", "11: route: \"a b\" is not a domain name" },
 	{ "route = 'x'", "1: route: expected a table of domains and next hops, found \"x\"" },
@@ -164,7 +178,8 @@ static const struct {
 	/* groups and unknown names */
 	{ "limits = 5", "1: limits: expected a table" },
 	{ "lisen = 5", "1: unknown setting `lisen`; did you mean `listen`?" },
-	{ "limits = { mesage = 5 }", "12: unknown setting `limits.mesage`; did you mean `limits.message`?" },
+	{ "limits = { mesage = 5 }",
+	  "12: unknown setting `limits.mesage`; did you mean `limits.message`?" },
 	{ "recipients = 5", "1: unknown setting `recipients`; did you mean `limits.recipients`?" },
 	{ "limit = {}", "1: unknown setting `limit`; did you mean `limits`?" },
 	{ "zzzzzz = 5", "1: unknown setting `zzzzzz`" },
@@ -173,7 +188,8 @@ static const struct {
 	{ "limits = { 5 }", "12: limits: expected `name = value`, found a value without a name" },
 	{ "[true] = 5", "" },
 	/* across settings */
-	{ "retry = { first = '5h' }", "11: retry.first (5h) must not be longer than retry.longest (4h)" },
+	{ "retry = { first = '5h' }",
+	  "11: retry.first (5h) must not be longer than retry.longest (4h)" },
 	{ "timeouts = { data = '30m', session = '10m' }",
 	  "14: timeouts.data (30m) must not be longer than timeouts.session (10m)" },
 	{ "store = { segment = 1048577 }", "11: store.segment: must be a multiple of 4KiB" },
@@ -191,7 +207,8 @@ static void every_entry_is_taken_or_named_with_its_place(void **state)
 			(void)snprintf(report, sizeof report, "moongate.lua:2:%s\n", problem);
 		else if (problem)
 			(void)snprintf(report, sizeof report, "%s\n",
-				       "moongate.lua:1:1: expected `name = value`, found a value without a name");
+				       "moongate.lua:1:1: expected `name = value`, found a value "
+				       "without a name");
 		expect(text, !problem, report);
 	}
 }
@@ -204,12 +221,16 @@ static const struct {
 	{ "return { policy = 'p', listen = {} }",
 	  "moongate.lua:1:24: listen: at least one address is needed, like \"127.0.0.1:2525\"\n" },
 	{ "return { policy = 'p', listen = 5 }",
-	  "moongate.lua:1:24: listen: expected a list of addresses, or of { address =, name = }, found the number 5\n" },
+	  "moongate.lua:1:24: listen: expected a list of addresses, or of { address =, name = }, "
+	  "found the number 5\n" },
 	{ "return { policy = 'p', listen = { 'x:1', '127.0.0.1:1025', 5 } }",
-	  "moongate.lua:1:35: listen: \"x:1\" is not an address: expected 127.0.0.1:25, [2001:db8::1]:25 or unix:/path\n"
-	  "moongate.lua:1:60: listen: expected a list of addresses, or of { address =, name = }, found the number 5\n" },
+	  "moongate.lua:1:35: listen: \"x:1\" is not an address: expected 127.0.0.1:25, "
+	  "[2001:db8::1]:25 or unix:/path\n"
+	  "moongate.lua:1:60: listen: expected a list of addresses, or of { address =, name = }, "
+	  "found the number 5\n" },
 	{ "return { policy = 'p', listen = { { address = '127.0.0.1:1025', name = 'a b' } } }",
-	  "moongate.lua:1:35: listen: \"a b\" is not a name: letters, digits, \"_\", \"-\" and \".\" only\n" },
+	  "moongate.lua:1:35: listen: \"a b\" is not a name: letters, digits, \"_\", \"-\" and "
+	  "\".\" only\n" },
 	{ "return { policy = 'p', listen = { { adress = '127.0.0.1:1025' } } }",
 	  "moongate.lua:1:35: listen: a listener needs an `address`\n"
 	  "moongate.lua:1:37: listen: a listener has `address` and `name`, not `adress`\n" },
@@ -218,7 +239,8 @@ static const struct {
 	  "moongate.lua:1:37: listen: `address` must be a string\n" },
 	{ "return { policy = 'p', listen = { '127.0.0.1:1025', '127.0.0.1:1025' } }",
 	  "moongate.lua:1:53: listen: 127.0.0.1:1025 is there twice\n" },
-	{ "return { policy = 'p', listen = { { address = '[::1]:1025', name = 'a' }, { address = '[::1]:1026', name = 'a' } } }",
+	{ "return { policy = 'p', listen = { { address = '[::1]:1025', name = 'a' }, { address = "
+	  "'[::1]:1026', name = 'a' } } }",
 	  "moongate.lua:1:75: listen: two listeners are named a\n" },
 };
 
@@ -232,29 +254,40 @@ static void every_listener_is_taken_or_named_with_its_place(void **state)
 static void an_open_relay_is_refused(void **state)
 {
 	(void)state;
-	expect("return { listen = { '127.0.0.1:2525', '[::1]:2525', 'unix:/run/x' }, relay = { domains = '*', to = "
+	expect("return { listen = { '127.0.0.1:2525', '[::1]:2525', 'unix:/run/x' }, relay = { "
+	       "domains = '*', to = "
 	       "'127.0.0.1:2526' } }",
 	       true, "");
-	expect("return { relay = { domains = '*', to = '127.0.0.1:2526' },\nlisten = { '127.0.0.1:2525', '0.0.0.0:2525' } }",
+	expect("return { relay = { domains = '*', to = '127.0.0.1:2526' },\nlisten = { "
+	       "'127.0.0.1:2525', '0.0.0.0:2525' } }",
 	       false,
-	       "moongate.lua:2:30: listen: 0.0.0.0:2525 can be reached from outside: with relay.domains = \"*\" this would be an "
+	       "moongate.lua:2:30: listen: 0.0.0.0:2525 can be reached from outside: with "
+	       "relay.domains = \"*\" this would be an "
 	       "open relay; only loopback addresses and Unix sockets may have that\n");
-	expect("return { listen = '[2001:db8::1]:2525', relay = { domains = { '*' }, to = '127.0.0.1:2526' } }", false,
-	       "moongate.lua:1:10: listen: [2001:db8::1]:2525 can be reached from outside: with relay.domains = \"*\" this would "
+	expect("return { listen = '[2001:db8::1]:2525', relay = { domains = { '*' }, to = "
+	       "'127.0.0.1:2526' } }",
+	       false,
+	       "moongate.lua:1:10: listen: [2001:db8::1]:2525 can be reached from outside: with "
+	       "relay.domains = \"*\" this would "
 	       "be an open relay; only loopback addresses and Unix sockets may have that\n");
-	expect("return { listen = '0.0.0.0:2525', relay = { domains = { 'example.com' }, to = '127.0.0.1:2526' } }", true, "");
+	expect("return { listen = '0.0.0.0:2525', relay = { domains = { 'example.com' }, to = "
+	       "'127.0.0.1:2526' } }",
+	       true, "");
 }
 
 static void what_is_only_strange_is_a_note(void **state)
 {
 	(void)state;
 	expect("return { listen = '127.0.0.1:25', policy = 'p' }", true,
-	       "moongate.lua:1:10: note: listen: 127.0.0.1:25 is below port 1024: it takes root, CAP_NET_BIND_SERVICE or a "
+	       "moongate.lua:1:10: note: listen: 127.0.0.1:25 is below port 1024: it takes root, "
+	       "CAP_NET_BIND_SERVICE or a "
 	       "service manager\n");
 	expect("return { listen = '127.0.0.1:2525' }", true,
-	       "moongate.lua:1:1: note: no relay.domains and no policy: no mail will be accepted\n");
+	       "moongate.lua:1:1: note: no relay.domains and no policy: no mail will be "
+	       "accepted\n");
 	expect("return { listen = '127.0.0.1:2525', relay = { domains = 'a.example' } }", true,
-	       "moongate.lua:1:47: note: relay.domains: there is no relay.to, no route and no policy: their mail has no way to "
+	       "moongate.lua:1:47: note: relay.domains: there is no relay.to, no route and no "
+	       "policy: their mail has no way to "
 	       "go, and will be refused\n");
 }
 
@@ -268,15 +301,20 @@ static const struct {
 	{ "return 5", "moongate.lua: must end with `return { ... }`\n" },
 	{ "", "moongate.lua: must end with `return { ... }`\n" },
 	{ "return {}, {}", "moongate.lua: must end with `return { ... }`\n" },
-	{ "\nx = 5", "moongate.lua:2: `x` would be a global: write `local x`, or put it into the returned table\n" },
+	{ "\nx = 5", "moongate.lua:2: `x` would be a global: write `local x`, or put it into the "
+		     "returned table\n" },
 	{ "return { listen = os.getenv('X') }",
-	  "moongate.lua:1: `os` is not defined: there are env(name, default) and list(text), nothing else\n" },
-	{ "return { listen = require 'x' }",
-	  "moongate.lua:1: `require` is not defined: there are env(name, default) and list(text), nothing else\n" },
-	{ "local s = ''\nreturn { listen = s:rep(5) }", "moongate.lua:2: attempt to index a string value (local 's')\n" },
-	{ "return { listen = nil .. 'x' }", "moongate.lua:1: attempt to concatenate a nil value\n" },
+	  "moongate.lua:1: `os` is not defined: there are env(name, default) and list(text), "
+	  "nothing else\n" },
+	{ "return { listen = require 'x' }", "moongate.lua:1: `require` is not defined: there are "
+					     "env(name, default) and list(text), nothing else\n" },
+	{ "local s = ''\nreturn { listen = s:rep(5) }",
+	  "moongate.lua:2: attempt to index a string value (local 's')\n" },
+	{ "return { listen = nil .. 'x' }",
+	  "moongate.lua:1: attempt to concatenate a nil value\n" },
 	{ "\nwhile true do end", "moongate.lua:2: runs for too long: more than 1000000 steps\n" },
-	{ "local s = 'xxxxxxxx' while true do s = s .. s end", "moongate.lua: not enough memory\n" },
+	{ "local s = 'xxxxxxxx' while true do s = s .. s end",
+	  "moongate.lua: not enough memory\n" },
 	{ "local function f() return f() + 1 end return f()", "moongate.lua: not enough memory\n" },
 	{ "return { listen = env(5, 6, {}) .. env() }",
 	  "moongate.lua:1: bad argument #1 to 'env' (string expected, got no value)\n" },
@@ -287,11 +325,13 @@ static void a_program_that_fails_says_where(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(programs); i++) {
 		struct load *l = load(programs[i].text);
-		size_t n = strlen(programs[i].report) - 1;      /* Lua appends a traceback to one of them */
+		size_t n =
+			strlen(programs[i].report) - 1; /* Lua appends a traceback to one of them */
 
 		assert_false(l->good);
 		if (strncmp(buf_str(&l->report).p, programs[i].report, n) != 0)
-			fail_msg("%s\ngave %snot\n%s", programs[i].text, buf_str(&l->report).p, programs[i].report);
+			fail_msg("%s\ngave %snot\n%s", programs[i].text, buf_str(&l->report).p,
+				 programs[i].report);
 		done(l);
 	}
 }
@@ -313,7 +353,8 @@ static void a_file_that_cannot_be_read_is_named(void **state)
 
 	(void)state;
 	assert_false(l->good);
-	assert_string_equal(buf_str(&l->report).p, "none.lua: cannot be opened: No such file or directory\n");
+	assert_string_equal(buf_str(&l->report).p,
+			    "none.lua: cannot be opened: No such file or directory\n");
 	done(l);
 	l = load_bytes("", 0, "/");
 	assert_string_equal(buf_str(&l->report).p, "/: must be a file of at most 1048576 bytes\n");
@@ -329,9 +370,12 @@ static void the_environment_is_read(void **state)
 	assert_int_equal(setenv("MOONGATE_TEST_B", "", 1), 0);
 	assert_int_equal(setenv("MOONGATE_TEST_C", "77", 1), 0);
 	assert_int_equal(unsetenv("MOONGATE_TEST_D"), 0);
-	l = load("return { listen = list(env('MOONGATE_TEST_A')), user = env('MOONGATE_TEST_B', 'nobody'),\n"
-		 "limits = { recipients = env('MOONGATE_TEST_C', 5), hops = env('MOONGATE_TEST_D', 70) },\n"
-		 "domains = list(env('MOONGATE_TEST_D')), policy = 'p', spool = env('MOONGATE_TEST_D') }");
+	l = load("return { listen = list(env('MOONGATE_TEST_A')), user = env('MOONGATE_TEST_B', "
+		 "'nobody'),\n"
+		 "limits = { recipients = env('MOONGATE_TEST_C', 5), hops = env('MOONGATE_TEST_D', "
+		 "70) },\n"
+		 "domains = list(env('MOONGATE_TEST_D')), policy = 'p', spool = "
+		 "env('MOONGATE_TEST_D') }");
 	if (!l->good)
 		fail_msg("%s", buf_str(&l->report).p);
 	assert_int_equal(l->settings.nlisten, 3);
@@ -346,9 +390,12 @@ static void the_environment_is_read(void **state)
 
 static void values_arrive_in_their_units(void **state)
 {
-	struct load *l = load("return { " LISTEN "drain = 1.5, timeouts = { command = '1m30s' }, limits = { message = '1MiB', "
-			      "memory = 2097152 }, domains = { 'A.Example' }, route = { ['B.Example'] = '127.0.0.1:25', "
-			      "['*'] = '127.0.0.1:26' } }");
+	struct load *l =
+		load("return { " LISTEN
+		     "drain = 1.5, timeouts = { command = '1m30s' }, limits = { message = '1MiB', "
+		     "memory = 2097152 }, domains = { 'A.Example' }, route = { ['B.Example'] = "
+		     "'127.0.0.1:25', "
+		     "['*'] = '127.0.0.1:26' } }");
 
 	(void)state;
 	assert_true(l->good);
@@ -360,13 +407,15 @@ static void values_arrive_in_their_units(void **state)
 	assert_true(str_eq(l->settings.route[0].key, STR("*")));
 	assert_true(str_eq(l->settings.route[1].key, STR("b.example")));
 	assert_true(str_eq(l->settings.listen[0].name, STR("127.0.0.1:2525")));
-	assert_true(l->settings.edges >= 1 && l->settings.delivers >= 1 && l->settings.hostname.n > 0);
+	assert_true(l->settings.edges >= 1 && l->settings.delivers >= 1 &&
+		    l->settings.hostname.n > 0);
 	done(l);
 }
 
 static void paths_are_relative_to_the_file(void **state)
 {
-	struct load *l = load("return { listen = '127.0.0.1:2525', policy = 'a/p.lua', spool = '/abs', control = './c.sock', "
+	struct load *l = load("return { listen = '127.0.0.1:2525', policy = 'a/p.lua', spool = "
+			      "'/abs', control = './c.sock', "
 			      "maps = { m = 'm.txt' }, events = { to = 'file:e.log' } }");
 	char want[128];
 
@@ -374,8 +423,9 @@ static void paths_are_relative_to_the_file(void **state)
 	assert_true(l->good);
 	(void)snprintf(want, sizeof want, "%s/a/p.lua", folder);
 	assert_true(str_eq(l->settings.policy, str_of(want)));
-	assert_true(str_eq(settings_source_shown(&l->source, l->settings.policy), STR("./a/p.lua")) ||
-		    str_eq(settings_source_shown(&l->source, l->settings.policy), STR("a/p.lua")));
+	assert_true(
+		str_eq(settings_source_shown(&l->source, l->settings.policy), STR("./a/p.lua")) ||
+		str_eq(settings_source_shown(&l->source, l->settings.policy), STR("a/p.lua")));
 	assert_true(str_eq(l->settings.spool, STR("/abs")));
 	(void)snprintf(want, sizeof want, "%s/c.sock", folder);
 	assert_true(str_eq(l->settings.control, str_of(want)));
@@ -390,15 +440,20 @@ static void paths_are_relative_to_the_file(void **state)
 static void a_control_byte_never_reaches_the_terminal(void **state)
 {
 	(void)state;
-	expect("return { " LISTEN "\n['a\\nb\\27'] = 5 }", false, "moongate.lua:1:1: unknown setting `a?b?`\n");
+	expect("return { " LISTEN "\n['a\\nb\\27'] = 5 }", false,
+	       "moongate.lua:1:1: unknown setting `a?b?`\n");
 }
 
 static void all_problems_come_in_the_order_of_the_file(void **state)
 {
 	(void)state;
-	expect("return {\n\tdrain = {},\n\tlisten = 5,\n\tlimits = { hops = 'x',\n\t\terrors = 'y' },\n\tlisen = 1,\n}", false,
-	       "moongate.lua:2:2: drain: expected a duration like \"5m\" or \"1h30m\", or a number of seconds, found a table\n"
-	       "moongate.lua:3:2: listen: expected a list of addresses, or of { address =, name = }, found the number 5\n"
+	expect("return {\n\tdrain = {},\n\tlisten = 5,\n\tlimits = { hops = 'x',\n\t\terrors = 'y' "
+	       "},\n\tlisen = 1,\n}",
+	       false,
+	       "moongate.lua:2:2: drain: expected a duration like \"5m\" or \"1h30m\", or a number "
+	       "of seconds, found a table\n"
+	       "moongate.lua:3:2: listen: expected a list of addresses, or of { address =, name = "
+	       "}, found the number 5\n"
 	       "moongate.lua:4:13: limits.hops: expected a whole number, found \"x\"\n"
 	       "moongate.lua:5:3: limits.errors: expected a whole number, found \"y\"\n"
 	       "moongate.lua:6:2: unknown setting `lisen`; did you mean `listen`?\n");

@@ -37,8 +37,8 @@ static const struct {
 	{ "return { a = 1 }", "a", 1, 10 },
 	{ "return {\n\ta = 1,\n\tb = 2,\n}", "b", 3, 2 },
 	{ "return { a = { b = 1, c = 2 } }", "a/c", 1, 23 },
-	{ "return { a = { b = 1 } }", "a/zz", 1, 10 },         /* not there: the table around it */
-	{ "return { a = 1 }", "zz", 1, 1 },                    /* the return */
+	{ "return { a = { b = 1 } }", "a/zz", 1, 10 }, /* not there: the table around it */
+	{ "return { a = 1 }", "zz", 1, 1 },            /* the return */
 	{ "local x = 1\n\nreturn { a = 1 }", "zz", 3, 1 },
 	{ "x", "a", 1, 1 },
 	{ "", "a", 1, 1 },
@@ -48,7 +48,7 @@ static const struct {
 	{ "return { l = { 'x', 'y', 'z' } }", "l/#2", 1, 21 },
 	{ "return { l = { 'x'; { address = 'y' } } }", "l/#2/address", 1, 23 },
 	{ "return { l = { [2] = 'y' } }", "l/#2", 1, 16 },
-	{ "return { a = 1, a = 2 }", "a", 1, 17 },             /* the later one counts */
+	{ "return { a = 1, a = 2 }", "a", 1, 17 }, /* the later one counts */
 	/* nothing inside strings, comments, functions and parentheses is taken for a key */
 	{ "-- return { a = 0 }\nreturn { --[[ a = 0, ]] b = 'a = 1', a = 2 }", "a", 2, 38 },
 	{ "--[==[ return { a = 0 } ]] ]==] return { a = 2 }", "a", 1, 42 },
@@ -83,8 +83,8 @@ static void a_key_is_found_where_it_is_written(void **state)
 		struct settings_spot got = settings_keys_find(str_of(samples[i].source), &place);
 
 		if (got.line != samples[i].line || got.column != samples[i].column)
-			fail_msg("%s in %s: %u:%u, not %u:%u", samples[i].path, samples[i].source, got.line, got.column,
-				 samples[i].line, samples[i].column);
+			fail_msg("%s in %s: %u:%u, not %u:%u", samples[i].path, samples[i].source,
+				 got.line, got.column, samples[i].line, samples[i].column);
 	}
 }
 

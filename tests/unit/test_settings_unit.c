@@ -81,15 +81,18 @@ static void a_duration_is_units_from_long_to_short(void **state)
 
 static void what_is_written_reads_back(void **state)
 {
-	static const uint64_t numbers[] = { 0, 1, 7, 999, 1000, 1023, 1024, 4095, 1000000, 5400000000, UINT64_MAX };
+	static const uint64_t numbers[] = { 0,    1,    7,       999,        1000,      1023,
+					    1024, 4095, 1000000, 5400000000, UINT64_MAX };
 	char text[SETTINGS_UNIT_TEXT];
 	uint64_t back;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(numbers); i++) {
-		assert_true(settings_unit_size(str_of(settings_unit_size_text(numbers[i], text)), &back));
+		assert_true(settings_unit_size(str_of(settings_unit_size_text(numbers[i], text)),
+					       &back));
 		assert_int_equal(back, numbers[i]);
-		assert_true(settings_unit_duration(str_of(settings_unit_duration_text(numbers[i], text)), &back));
+		assert_true(settings_unit_duration(
+			str_of(settings_unit_duration_text(numbers[i], text)), &back));
 		assert_int_equal(back, numbers[i]);
 	}
 }
