@@ -237,10 +237,10 @@ static int load(struct master *m, struct fault *why)
 	if (fd < 0)
 		return -1;
 	buf_init(&errors, ERRORS_MAX);
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;               /* its one message fits the socket's buffer: it ends by itself */
 	memory = loader_collect(fd, &errors);
 	close(fd);
-	waitpid(pid, NULL, 0);
 	if (memory >= 0)
 		m->history[0] = master_snapshot_take(memory, m->next_number++, why);
 	else

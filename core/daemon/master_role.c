@@ -253,8 +253,8 @@ static void report_end(const struct master_role *r, int status)
 {
 	struct json *j = log_open(LOG_LEVEL_ERROR, "role.ended");
 
-	json_str(j, "name", str_of(role_name[r->kind]));
-	json_int(j, "index", r->index);
+	json_str(j, "process", str_of(role_name[r->kind]));
+	json_int(j, "number", r->index);
 	json_int(j, "pid", r->pid);
 	if (WIFSIGNALED(status))
 		json_int(j, "signal", WTERMSIG(status));

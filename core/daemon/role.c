@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -383,6 +384,8 @@ int role_main(const char *name, unsigned index)
 	snprintf(title, sizeof title, "mg-%.8s-%u", name, index % 100);
 	prctl(PR_SET_NAME, title);
 	quiet_signals();
+	setenv("TZ", "UTC0", 1); /* and no zone file is ever looked for */
+	tzset();
 	rnd_init();
 	log_init(role_name[role.kind], index, LOG_LEVEL_INFO);
 	role.loop = net_loop_new();

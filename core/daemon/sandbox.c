@@ -66,7 +66,7 @@ static const struct rule rules[] = {
 	/* threads, in the spool alone; clone is restricted to them below */
 	{ SCMP_SYS(set_robust_list), BIT(ROLE_SPOOL) }, { SCMP_SYS(rseq), BIT(ROLE_SPOOL) }, { SCMP_SYS(eventfd2), BIT(ROLE_SPOOL) },
 	{ SCMP_SYS(sched_yield), BIT(ROLE_SPOOL) }, { SCMP_SYS(clock_nanosleep), BIT(ROLE_SPOOL) },
-	{ SCMP_SYS(sched_getaffinity), BIT(ROLE_SPOOL) }, { SCMP_SYS(prctl), BIT(ROLE_SPOOL) },
+	{ SCMP_SYS(poll), BIT(ROLE_SPOOL) }, { SCMP_SYS(sched_getaffinity), BIT(ROLE_SPOOL) }, { SCMP_SYS(prctl), BIT(ROLE_SPOOL) },
 };
 
 #ifdef MOONGATE_INSTRUMENTED
@@ -88,6 +88,13 @@ static int allow(scmp_filter_ctx c, int call)
 	int rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, call, 0);
 
 	return rc == -EEXIST ? 0 : rc;
+}
+
+/* allow_fstat - glibc's fstat() is a newfstatat() of an empty path */
+static int allow_fstat(scmp_filter_ctx c)
+{
+	return seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
+				SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));
 }
 
 /* allow_memory - mapping, but nothing that can be run */
@@ -141,6 +148,8 @@ static int add_rules(scmp_filter_ctx c, enum role_kind kind)
 #else
 	if (rc == 0)
 		rc = allow_memory(c);
+	if (rc == 0 && (kind == ROLE_EDGE || kind == ROLE_DELIVER))
+		rc = allow_fstat(c);
 	if (rc == 0 && kind == ROLE_SPOOL)
 		rc = allow_threads(c);
 #endif
