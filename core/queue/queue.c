@@ -55,6 +55,19 @@ void queue_progress(struct queue *q, struct queue_message *m)
 
 /* ---- what the spool asks ------------------------------------------------------------------------------------ */
 
+/* recovered_job - waits as it did; what is due asks `route` anew: settings may have changed meanwhile */
+static void recovered_job(struct queue *q, struct queue_job *j)
+{
+	if (j->place == PLACE_HELD && j != &j->message->job)
+		return;
+	if (j->due) {
+		queue_job_place(&q->index, j, PLACE_WAITING);
+		return;
+	}
+	queue_job_place(&q->index, j, PLACE_UNROUTED);
+	queue_job_route(&q->index, j, NULL);
+}
+
 static struct spool_handle *recovered(void *arg, const struct spool_found *found)
 {
 	struct queue *q = arg;
@@ -73,11 +86,7 @@ static struct spool_handle *recovered(void *arg, const struct spool_found *found
 			  NULL);
 	queue_message_add(&q->index, m);
 	for (struct queue_job *j = &m->job; j; j = j->next)
-		if (j->place != PLACE_HELD && j->due)
-			queue_job_place(&q->index, j, PLACE_WAITING);
-		else if (j->place != PLACE_HELD || j == &m->job)
-			queue_job_place(&q->index, j,
-					j->destination ? PLACE_READY : PLACE_UNROUTED);
+		recovered_job(q, j);
 	if (queue_job_count(&m->job) == 0) /* all its recipients went to other jobs */
 		queue_job_place(&q->index, &m->job, PLACE_LEASED);
 	return &m->handle;

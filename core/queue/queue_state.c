@@ -140,7 +140,6 @@ static struct queue_job *job_for(struct queue *q, struct queue_message *m, const
 		return NULL;
 	queue_job_route(&q->index, j, d);
 	j->due = r->due;
-	j->routed = queue_now(q);
 	if (r->held)
 		queue_job_place(&q->index, j, PLACE_HELD);
 	return j;

@@ -244,23 +244,31 @@ static bool is_lent(const struct queue_message *m)
 	return m->pins > 0;
 }
 
-static bool retry(struct ask *a, struct queue_message *m)
+/* retry_job - true: it is due now; with --reroute the answer of `route` is forgotten in any case */
+static bool retry_job(struct ask *a, struct queue_job *j)
 {
 	struct queue *q = a->queue;
+
+	if (a->reroute)
+		j->routed = 0;
+	if (j->place != PLACE_WAITING && !(a->reroute && j->place == PLACE_READY))
+		return false;
+	if (j->destination && !a->reroute) {
+		queue_sched_ready(q, j);
+		return true;
+	}
+	queue_job_place(&q->index, j, PLACE_UNROUTED);
+	queue_job_route(&q->index, j, NULL);
+	return true;
+}
+
+static bool retry(struct ask *a, struct queue_message *m)
+{
 	bool moved = false;
 
-	for (struct queue_job *j = &m->job; j; j = j->next) {
-		if (j->place != PLACE_WAITING)
-			continue;
-		moved = true;
-		if (j->destination && !a->reroute) {
-			queue_sched_ready(q, j);
-			continue;
-		}
-		queue_job_route(&q->index, j, NULL);
-		queue_job_place(&q->index, j, PLACE_UNROUTED);
-	}
-	queue_soon(q);
+	for (struct queue_job *j = &m->job; j; j = j->next)
+		moved |= retry_job(a, j);
+	queue_soon(a->queue);
 	return moved;
 }
 
