@@ -241,10 +241,15 @@ static void peer_open(struct peer *p, struct net_loop *loop, const char *at, con
 	p->script.is_lmtp = strcmp(scheme, "lmtp:") == 0;
 }
 
-static void peer_close(struct peer *p)
+static void peer_hang_up(struct peer *p)
 {
 	while (!list_is_empty(&p->conns))
 		peer_gone(LIST_ITEM(p->conns.next, struct peer_conn, node));
+}
+
+static void peer_close(struct peer *p)
+{
+	peer_hang_up(p);
 	net_listen_close(&p->listen);
 	buf_fini(&p->log);
 	buf_fini(&p->messages);

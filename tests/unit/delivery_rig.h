@@ -4,6 +4,8 @@
 #ifndef DELIVERY_RIG_H
 #define DELIVERY_RIG_H
 
+#include <unistd.h>
+
 #include "check.h"
 #include "delivery.h"
 #include "envelope.h"
@@ -42,6 +44,7 @@ static struct {
 	struct canned canned[HOOKS];
 	unsigned asked[HOOKS], cancelled;
 	struct policy_question *open;
+	bool stops_when_asked;
 	struct net_deferred late;
 	char seen[512];                 /* what the last question showed */
 
@@ -90,6 +93,9 @@ static enum step rig_ask(struct policy_question *q)
 	q->task = &rig;
 	rig.late.run = rig_answer;
 	net_loop_defer_next(rig.loop, &rig.late);
+	if (rig.stops_when_asked)
+		net_loop_stop(rig.loop);
+	rig.stops_when_asked = false;
 	return STEP_MORE;
 }
 
@@ -108,7 +114,7 @@ static void rig_nothing(struct policy_generation *g)
 
 static const struct policy_ops rig_ops = { rig_ask, rig_cancel, rig_nothing, rig_nothing, rig_nothing };
 
-static void rig_policy(void)
+static inline void rig_policy(void)
 {
 	struct policy_generation *g = policy_generation_new(7, STR("0123456789abcdef"));
 
@@ -217,12 +223,22 @@ static void rig_run(unsigned answers)
 }
 
 /* rig_turns - as long as it takes for what is under way to settle, without an answer to wait for */
-static void rig_turns(uint64_t us)
+static inline void rig_turns(uint64_t us)
 {
 	rig.wanted = UINT32_MAX;
 	net_timer_start(&rig.patience, us);
 	net_loop_run(rig.loop);
 	net_timer_stop(&rig.patience);
+}
+
+/* rig_until_asked - a question is open, its answer comes in the next turn */
+static inline void rig_until_asked(void)
+{
+	rig.stops_when_asked = true;
+	net_timer_start(&rig.patience, RIG_PATIENCE);
+	net_loop_run(rig.loop);
+	net_timer_stop(&rig.patience);
+	assert_non_null(rig.open);
 }
 
 static bool rig_sink(void *owner, struct str line)
@@ -254,6 +270,7 @@ static int rig_down(void **state)
 {
 	(void)state;
 	delivery_free(&rig.delivery);
+	rig_turns(10000);               /* connections that linger */
 	ipc_channel_close(&rig.spool);
 	ipc_channel_close(&rig.deliver);
 	policy_set_fini(&rig.policies);
@@ -329,11 +346,19 @@ static const struct ipc_result *rig_of(uint64_t tag)
 	return NULL;
 }
 
-static bool rig_logged(const char *text)
+static inline bool rig_has(struct str s, const char *text)
+{
+	for (struct str needle = str_of(text); s.n >= needle.n; s = str_drop(s, 1))
+		if (str_has_prefix(s, needle))
+			return true;
+	return false;
+}
+
+static inline bool rig_logged(const char *text)
 {
 	struct str log = buf_str(&rig.log);
 
-	return log.n > 0 && memmem(log.p, log.n, text, strlen(text)) != NULL;
+	return rig_has(log, text);
 }
 
 #endif
