@@ -21,15 +21,12 @@ static void grant(struct session_tx *tx, const struct token *token)
 {
 	struct session *s = tx->session;
 	char id[ID_TEXT + 1], text[sizeof "queued as " + ID_TEXT];
-	struct smtp_todo todo;
 
 	(void)snprintf(text, sizeof text, "queued as %s", id_text(&tx->view.id, id));
 	tx->outcome = token->outcome;
 	s->view.messages++;
 	session_enter(s, SESSION_READING);
-	todo = smtp_server_durable(&s->smtp, str_of(text));
-	todo.esc = STR("2.6.0");
-	session_do(s, todo, NULL);
+	session_do(s, smtp_server_durable(&s->smtp, str_of(text)), NULL);
 }
 
 /* session_submit_no - every way to refuse a message whose end was seen */

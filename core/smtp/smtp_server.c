@@ -421,7 +421,7 @@ struct smtp_todo smtp_server_durable(struct smtp_server *s, struct str text)
 {
 	assert(s->asking == SMTP_ASK_MESSAGE);
 	s->junk = 0;
-	return owed_one(s, say(250, STR("2.0.0"), text.n ? text : STR("ok")));
+	return owed_one(s, say(250, STR("2.6.0"), text.n ? text : STR("ok")));
 }
 
 struct smtp_todo smtp_server_stop(struct smtp_server *s, enum smtp_stop why)

@@ -340,8 +340,8 @@ static inline void bed_broken(void *owner, const struct fault *why)
 static const struct ipc_channel_ops bed_spool_ops = { .frame = bed_spool_frame, .broken = bed_broken };
 static const struct ipc_channel_ops bed_edge_ops = { bed_edge_frame, bed_edge_writable, bed_broken };
 
-/* bed_connect - a new channel between edge and spool; what was on its way in the former one is lost, slots with it */
-static inline void bed_connect(size_t ring)
+/* bed_connect_to - a new channel between edge and a spool; what was on its way in the former one is lost, slots with it */
+static inline void bed_connect_to(const struct ipc_channel_ops *spool, size_t ring)
 {
 	struct ipc_channel *former = bed.spool.edge;
 	struct ipc_channel_fds a, b;
@@ -354,11 +354,16 @@ static inline void bed_connect(size_t ring)
 	for (unsigned i = 0; i < bed.spool.nslots; i++)
 		bed.spool.slots[i].is_gone = true;
 	bed.spool.edge = ipc_channel_open(bed.loop, &a, IPC_END_A, &bed_edge_ops, NULL, &why);
-	bed.spool.own = ipc_channel_open(bed.loop, &b, IPC_END_B, &bed_spool_ops, NULL, &why);
+	bed.spool.own = ipc_channel_open(bed.loop, &b, IPC_END_B, spool, NULL, &why);
 	assert_non_null(bed.spool.edge);
 	assert_non_null(bed.spool.own);
 	session_server_channel(bed.server, bed.spool.edge);
 	ipc_channel_close(&former);
+}
+
+static inline void bed_connect(size_t ring)
+{
+	bed_connect_to(&bed_spool_ops, ring);
 }
 
 static inline void bed_disconnect(void)
