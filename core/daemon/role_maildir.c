@@ -41,7 +41,7 @@ static int start(struct role *r, struct fault *why)
 	static struct str roots[ROOTS];
 	unsigned n = roots_of(&r->state.settings, roots);
 
-	files.serve = maildir_serve_new(roots, n, NULL);
+	files.serve = maildir_serve_new(roots, n, &maildir_disk_real);
 	for (unsigned i = 0; i < MAILDIR_SERVE_CHANNELS; i++)
 		if (files.delivers[i])
 			maildir_serve_channel(files.serve, i, files.delivers[i]);

@@ -58,7 +58,7 @@ void queue_progress(struct queue *q, struct queue_message *m)
 /* recovered_job - waits as it did; what is due asks `route` anew: settings may have changed meanwhile */
 static void recovered_job(struct queue *q, struct queue_job *j)
 {
-	if (j->place == PLACE_HELD && j != &j->message->job)
+	if (j->place == PLACE_HELD)
 		return;
 	if (j->due) {
 		queue_job_place(&q->index, j, PLACE_WAITING);

@@ -40,7 +40,7 @@ struct queue_message *queue_message_new(const struct id *id, uint16_t variant, u
 	m->variant = variant;
 	m->nrcpts = m->left = nrcpts;
 	m->created = (uint32_t)(created_us / 1000000);
-	m->job = (struct queue_job){ .message = m, .place = PLACE_HELD };
+	m->job = (struct queue_job){ .message = m, .place = PLACE_LEASED };
 	list_init(&m->job.node);
 	for (unsigned i = 0; i < nrcpts; i++)
 		m->rcpts[i].job = &m->job;
