@@ -33,6 +33,7 @@ struct script_options {
 	uint64_t cpu_us, load_us;
 	size_t memory;
 	bool is_edge; /* which hooks this process runs; both are registered and checked */
+	uint64_t fail_after; /* tests: grant so many allocations, then none; 0: off */
 };
 
 /* script_load - fills g->ops and g->self; -1: errors has the lines, g is unchanged */

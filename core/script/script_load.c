@@ -139,6 +139,7 @@ static void adopt(struct policy_generation *g, struct script_vm *vm)
 {
 	vm->errors = NULL;
 	vm->options = NULL;
+	vm->fail_after = 0;
 	vm->generation = g;
 	g->ops = &script_ops;
 	g->self = vm;

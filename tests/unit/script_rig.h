@@ -88,8 +88,8 @@ static inline void rig_init(struct rig *r)
 	buf_init(&r->log, 1 << 20);
 	arena_init(&r->arena, 1 << 20);
 	r->options = (struct script_options){
-		.loop = r->loop, .sources = r->sources, .maps = r->maps, .cpu_us = 30000, .load_us = 200000,
-		.memory = 8 << 20, .is_edge = true,
+		.loop = r->loop, .sources = r->sources, .maps = r->maps, .cpu_us = 10000, .load_us = 200000,
+		.memory = 4 << 20, .is_edge = true,
 	};
 	policy_conn_init(&r->conn, &r->arena);
 	r->conn.id = id_make(1, 2);
