@@ -1,14 +1,15 @@
 /*
  *   GREETING --220--> EHLO --250--> READY <------------------+-----------------+---------------+
- *                      | 5xx         | a mail                | all decided     | 2xx           | final reply, LMTP: all of them
+ *                      | 5xx         | a mail                | all decided     | 2xx           | replies
  *                      v             v                       |                 |               |
  *                     HELO        ENVELOPE --- nothing accepted --> RSET       |               |
  *                                    |    \-- 354 and nothing accepted --> EMPTY ("." alone)   |
  *                                    +------ 354 --> BODY --- end mark --> FINAL --------------+
  *   READY --quit--> QUIT --> OVER            smtp_client_end(): from everywhere to OVER
  *
- * turn() carries out a phase, on_reply() takes a whole reply; smtp_client_enter() is the only setter. ENVELOPE to FINAL are in
- * smtp_client_mail.c. While `sweep` is on, one reply decides recipient after recipient before anything else happens.
+ * turn() carries out a phase, on_reply() takes a whole reply; smtp_client_enter() is the only
+ * setter. ENVELOPE to FINAL are in smtp_client_mail.c. While `sweep` is on, one reply decides
+ * recipient after recipient before anything else happens.
  */
 #include "smtp_client.h"
 
@@ -55,7 +56,11 @@ void smtp_client_timeout(struct smtp_client *c)
 static void hello(struct smtp_client *c, struct buf *out, enum smtp_client_phase phase)
 {
 	c->peer = (struct smtp_offers){ 0 };
-	smtp_client_say(out, phase == CLIENT_HELO ? STR("HELO ") : c->options.is_lmtp ? STR("LHLO ") : STR("EHLO "), c->options.hello);
+	smtp_client_say(out,
+			phase == CLIENT_HELO ? STR("HELO ")
+			: c->options.is_lmtp ? STR("LHLO ")
+					     : STR("EHLO "),
+			c->options.hello);
 	smtp_client_enter(c, phase);
 }
 
@@ -68,14 +73,18 @@ static void on_greeting(struct smtp_client *c, struct str *in, struct buf *out)
 		hello(c, out, CLIENT_EHLO);
 }
 
-/* on_hello - RFC 5321 3.2: a server that refuses EHLO may know HELO; one that refuses us (554, 521) does not */
+/*
+ * on_hello - RFC 5321 3.2: a server that refuses EHLO may know HELO; one that refuses us (554,
+ * 521) does not
+ */
 static void on_hello(struct smtp_client *c, struct str *in, struct buf *out)
 {
 	int code = c->reply.code;
 
 	if (code / 100 == 2)
 		smtp_client_enter(c, CLIENT_READY);
-	else if (c->phase == CLIENT_EHLO && !c->options.is_lmtp && code / 100 == 5 && code != 554 && code != 521) {
+	else if (c->phase == CLIENT_EHLO && !c->options.is_lmtp && code / 100 == 5 && code != 554 &&
+		 code != 521) {
 		if (!smtp_client_is_early(c, in))
 			hello(c, out, CLIENT_HELO);
 	} else
@@ -83,7 +92,8 @@ static void on_hello(struct smtp_client *c, struct str *in, struct buf *out)
 }
 
 /* on_reply - a whole reply is in hand; true: *out is something to do */
-static bool on_reply(struct smtp_client *c, struct str *in, struct buf *buf, struct smtp_client_todo *out)
+static bool on_reply(struct smtp_client *c, struct str *in, struct buf *buf,
+		     struct smtp_client_todo *out)
 {
 	switch (c->phase) {
 	case CLIENT_GREETING:
@@ -120,13 +130,15 @@ static bool on_reply(struct smtp_client *c, struct str *in, struct buf *buf, str
 }
 
 /* next_reply - phases that wait for one reply; true: *out is something to do */
-static bool next_reply(struct smtp_client *c, struct str *in, struct buf *buf, struct smtp_client_todo *out)
+static bool next_reply(struct smtp_client *c, struct str *in, struct buf *buf,
+		       struct smtp_client_todo *out)
 {
 	enum step got = smtp_client_reply(c, in);
 
 	if (got == STEP_DONE)
 		return on_reply(c, in, buf, out);
-	*out = smtp_client_todo_of(c, c->phase == CLIENT_BODY ? SMTP_CLIENT_BODY : SMTP_CLIENT_WAIT);
+	*out = smtp_client_todo_of(c,
+				   c->phase == CLIENT_BODY ? SMTP_CLIENT_BODY : SMTP_CLIENT_WAIT);
 	return got == STEP_MORE;
 }
 
@@ -141,7 +153,8 @@ static bool next_ready(struct smtp_client *c, struct str *in, struct smtp_client
 }
 
 /* turn - one thing to do, or one step on the way to it */
-static bool turn(struct smtp_client *c, struct str *in, struct buf *buf, struct smtp_client_todo *out)
+static bool turn(struct smtp_client *c, struct str *in, struct buf *buf,
+		 struct smtp_client_todo *out)
 {
 	switch (c->phase) {
 	case CLIENT_READY:
@@ -184,10 +197,14 @@ struct smtp_client_todo smtp_client_next(struct smtp_client *c, struct str *in, 
 			return next;
 }
 
-/* spoilt - what we were about to send could be read in two ways: no end mark will ever follow, so the server forgets it */
+/*
+ * spoilt - what we were about to send could be read in two ways: no end mark will ever follow, so
+ * the server forgets it
+ */
 static void spoilt(struct smtp_client *c)
 {
-	smtp_reply_set(&c->reply, 0, "5.6.0", STR("the message holds a bare CR, a bare LF or a NUL"));
+	smtp_reply_set(&c->reply, 0, "5.6.0",
+		       STR("the message holds a bare CR, a bare LF or a NUL"));
 	smtp_client_end(c, SMTP_FAILED);
 }
 

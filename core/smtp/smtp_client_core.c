@@ -14,7 +14,7 @@ static const struct {
 	[SMTP_STAGE_DATA]     = { "data",     120 },    /* .4 */
 	[SMTP_STAGE_BLOCK]    = { "body",     180 },    /* .5 */
 	[SMTP_STAGE_FINAL]    = { "final",    600 },    /* .6 */
-	[SMTP_STAGE_RSET]     = { "rset",      30 },    /* nothing depends on it: a new connection is as good */
+	[SMTP_STAGE_RSET]     = { "rset",      30 },    /* a new connection is as good */
 	[SMTP_STAGE_QUIT]     = { "quit",      10 },
 };
 /* clang-format on */
@@ -46,7 +46,9 @@ enum smtp_stage smtp_client_stage(const struct smtp_client *c)
 	case CLIENT_READY:
 		return SMTP_STAGE_MAIL;
 	case CLIENT_ENVELOPE:
-		return c->got == 0 ? SMTP_STAGE_MAIL : c->got <= c->mail->n ? SMTP_STAGE_RCPT : SMTP_STAGE_DATA;
+		return c->got == 0            ? SMTP_STAGE_MAIL
+		       : c->got <= c->mail->n ? SMTP_STAGE_RCPT
+					      : SMTP_STAGE_DATA;
 	case CLIENT_BODY:
 		return SMTP_STAGE_BLOCK;
 	case CLIENT_FINAL:
@@ -87,8 +89,9 @@ enum smtp_outcome smtp_client_outcome(int code)
 /*
  * smtp_client_end - the session is over, by the reply in hand: it decides what is undecided
  *
- * Behind a whole message our own words (code 0) mean that no reply came: the server may have taken it. So may an LMTP server
- * have done for recipients it has not spoken of, whatever it said of another.
+ * Behind a whole message our own words (code 0) mean that no reply came: the server may have
+ * taken it. So may an LMTP server have done for recipients it has not spoken of, whatever it said
+ * of another.
  */
 void smtp_client_end(struct smtp_client *c, enum smtp_outcome outcome)
 {
@@ -104,7 +107,8 @@ void smtp_client_end_ours(struct smtp_client *c, const char *esc, struct str why
 	smtp_client_end(c, SMTP_DEFERRED);
 }
 
-struct smtp_client_todo smtp_client_result(struct smtp_client *c, unsigned rcpt, enum smtp_outcome outcome, enum smtp_stage stage)
+struct smtp_client_todo smtp_client_result(struct smtp_client *c, unsigned rcpt,
+					   enum smtp_outcome outcome, enum smtp_stage stage)
 {
 	c->mail->rcpts[rcpt].state = SMTP_RCPT_DECIDED;
 	return (struct smtp_client_todo){
@@ -134,7 +138,10 @@ bool smtp_client_sweep_next(struct smtp_client *c, struct smtp_client_todo *out)
 	return false;
 }
 
-/* smtp_client_settle - every recipient is decided: give the mail back; what the server still thinks of it is dropped by RSET */
+/*
+ * smtp_client_settle - every recipient is decided: give the mail back; what the server still
+ * thinks of it is dropped by RSET
+ */
 struct smtp_client_todo smtp_client_settle(struct smtp_client *c)
 {
 	if (c->phase != CLIENT_OVER)
@@ -144,7 +151,10 @@ struct smtp_client_todo smtp_client_settle(struct smtp_client *c)
 	return smtp_client_todo_of(c, SMTP_CLIENT_DONE);
 }
 
-/* smtp_client_is_early - octets came although no reply is owed: the end of the session, in the server's words if it takes its leave */
+/*
+ * smtp_client_is_early - octets came although no reply is owed: the end of the session, in the
+ * server's words if it takes its leave
+ */
 bool smtp_client_is_early(struct smtp_client *c, struct str *in)
 {
 	enum step got;
@@ -166,7 +176,8 @@ bool smtp_client_is_early(struct smtp_client *c, struct str *in)
 /*
  * smtp_client_reply - one whole reply; DONE: it is in hand
  *
- * A server that cannot speak, or takes its leave (421), ends the session here: ERROR, and everything is decided.
+ * A server that cannot speak, or takes its leave (421), ends the session here: ERROR, and
+ * everything is decided.
  */
 enum step smtp_client_reply(struct smtp_client *c, struct str *in)
 {
@@ -174,7 +185,8 @@ enum step smtp_client_reply(struct smtp_client *c, struct str *in)
 
 	do {
 		got = smtp_reply_take(&c->reply, in);
-		if (got == STEP_DONE && c->phase == CLIENT_EHLO && c->reply.code == 250 && c->reply.lines > 1)
+		if (got == STEP_DONE && c->phase == CLIENT_EHLO && c->reply.code == 250 &&
+		    c->reply.lines > 1)
 			smtp_extension_learn(&c->peer, c->reply.line);
 	} while (got == STEP_DONE && !c->reply.is_last);
 	if (got == STEP_ERROR) {

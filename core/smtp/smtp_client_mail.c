@@ -14,9 +14,12 @@ static bool is_unfit(struct smtp_client *c)
 	if (m->sender.n > 0 && address_parse(m->sender, &sender) != ADDRESS_OK)
 		smtp_reply_set(&c->reply, 0, "5.1.7", STR("the sender's address cannot be sent"));
 	else if (m->is_8bit && !smtp_offers_has(&c->peer, SMTP_EXTENSION_8BITMIME))
-		smtp_reply_set(&c->reply, 0, "5.6.3", STR("the next host does not take 8-bit mail"));
-	else if (smtp_offers_has(&c->peer, SMTP_EXTENSION_SIZE) && c->peer.size > 0 && m->size > c->peer.size)
-		smtp_reply_set(&c->reply, 0, "5.3.4", STR("the message is too big for the next host"));
+		smtp_reply_set(&c->reply, 0, "5.6.3",
+			       STR("the next host does not take 8-bit mail"));
+	else if (smtp_offers_has(&c->peer, SMTP_EXTENSION_SIZE) && c->peer.size > 0 &&
+		 m->size > c->peer.size)
+		smtp_reply_set(&c->reply, 0, "5.3.4",
+			       STR("the message is too big for the next host"));
 	else
 		return false;
 	return true;
@@ -25,7 +28,8 @@ static bool is_unfit(struct smtp_client *c)
 /* skip_unsent - recipients whose address could not be sent have no command and no reply */
 static unsigned skip_unsent(const struct smtp_client *c, unsigned position)
 {
-	while (position >= 1 && position <= c->mail->n && c->mail->rcpts[position - 1].state == SMTP_RCPT_UNSENT)
+	while (position >= 1 && position <= c->mail->n &&
+	       c->mail->rcpts[position - 1].state == SMTP_RCPT_UNSENT)
 		position++;
 	return position;
 }
@@ -37,7 +41,10 @@ static bool is_sendable(struct str address)
 	return address_parse(address, &parsed) == ADDRESS_OK || str_ieq(address, STR("postmaster"));
 }
 
-/* smtp_client_mail_begin - look at the mail and its recipients before anything is sent; true: *out is a result */
+/*
+ * smtp_client_mail_begin - look at the mail and its recipients before anything is sent; true:
+ * *out is a result
+ */
 bool smtp_client_mail_begin(struct smtp_client *c, struct smtp_client_todo *out)
 {
 	if (c->checked == 0 && is_unfit(c)) {
@@ -52,7 +59,8 @@ bool smtp_client_mail_begin(struct smtp_client *c, struct smtp_client_todo *out)
 
 		if (is_sendable(c->mail->rcpts[i].address))
 			continue;
-		smtp_reply_set(&c->reply, 0, "5.1.3", STR("the recipient's address cannot be sent"));
+		smtp_reply_set(&c->reply, 0, "5.1.3",
+			       STR("the recipient's address cannot be sent"));
 		*out = smtp_client_result(c, i, SMTP_FAILED, SMTP_STAGE_RCPT);
 		c->mail->rcpts[i].state = SMTP_RCPT_UNSENT;
 		return true;
@@ -68,7 +76,8 @@ bool smtp_client_mail_begin(struct smtp_client *c, struct smtp_client_todo *out)
 static void say_mail(struct smtp_client *c, struct buf *out)
 {
 	const struct smtp_mail *m = c->mail;
-	bool fits = buf_add(out, STR("MAIL FROM:<")) && buf_add(out, m->sender) && buf_byte(out, '>');
+	bool fits =
+		buf_add(out, STR("MAIL FROM:<")) && buf_add(out, m->sender) && buf_byte(out, '>');
 
 	if (smtp_offers_has(&c->peer, SMTP_EXTENSION_SIZE) && m->size > 0)
 		fits = fits && buf_printf(out, " SIZE=%llu", (unsigned long long)m->size);
@@ -89,7 +98,8 @@ static void say_rcpt(struct str address, struct buf *out)
 /* is_next_due - may the next command of the envelope be sent now? */
 static bool is_next_due(const struct smtp_client *c)
 {
-	bool may_pipeline = smtp_offers_has(&c->peer, SMTP_EXTENSION_PIPELINING) && !c->options.is_lockstep;
+	bool may_pipeline =
+		smtp_offers_has(&c->peer, SMTP_EXTENSION_PIPELINING) && !c->options.is_lockstep;
 
 	if (c->is_refused || c->sent > c->mail->n + 1)
 		return false;
@@ -98,7 +108,10 @@ static bool is_next_due(const struct smtp_client *c)
 	return c->sent <= c->mail->n || c->sent != c->got || c->accepted > 0;
 }
 
-/* send_envelope - RFC 2920: MAIL, RCPT and DATA in one group where the peer offers PIPELINING, else one by one */
+/*
+ * send_envelope - RFC 2920: MAIL, RCPT and DATA in one group where the peer offers PIPELINING,
+ * else one by one
+ */
 static void send_envelope(struct smtp_client *c, struct buf *out)
 {
 	while (is_next_due(c) && buf_room(out) >= SMTP_CLIENT_OUT / 2) {
@@ -115,7 +128,8 @@ static void send_envelope(struct smtp_client *c, struct buf *out)
 /*
  * rcpt_outcome - what a refusal of RCPT means
  *
- * RFC 5321 4.5.3.1.10: some servers say 552 for "too many recipients" and mean 452; those that mean a full mailbox say 5.2.2.
+ * RFC 5321 4.5.3.1.10: some servers say 552 for "too many recipients" and mean 452; those that
+ * mean a full mailbox say 5.2.2.
  */
 static enum smtp_outcome rcpt_outcome(const struct smtp_client *c)
 {
@@ -129,9 +143,10 @@ static enum smtp_outcome rcpt_outcome(const struct smtp_client *c)
 /*
  * on_data - the reply to DATA
  *
- * RFC 2920 3.1: DATA was in the group although, as it turns out, no recipient was accepted: "the client SHOULD send a single
- * dot". Not where a recipient was accepted although MAIL was refused (that would deliver an empty message), and not in LMTP,
- * where no reply would follow: there the connection ends.
+ * RFC 2920 3.1: DATA was in the group although, as it turns out, no recipient was accepted: "the
+ * client SHOULD send a single dot". Not where a recipient was accepted although MAIL was refused
+ * (that would deliver an empty message), and not in LMTP, where no reply would follow: there the
+ * connection ends.
  */
 static void on_data(struct smtp_client *c, struct buf *out)
 {
@@ -150,7 +165,8 @@ static void on_data(struct smtp_client *c, struct buf *out)
 		c->is_dirty = false;
 		smtp_client_enter(c, CLIENT_EMPTY);
 	} else {
-		smtp_client_end_ours(c, "4.5.0", STR("DATA was accepted without a sender or a recipient"));
+		smtp_client_end_ours(c, "4.5.0",
+				     STR("DATA was accepted without a sender or a recipient"));
 	}
 }
 
@@ -164,7 +180,8 @@ static bool on_envelope(struct smtp_client *c, struct buf *buf, struct smtp_clie
 		c->is_refused = !is_yes;
 		c->is_dirty = is_yes;
 		if (!is_yes)
-			smtp_client_sweep(c, c->reply.code / 100 == 5 ? SMTP_FAILED : SMTP_DEFERRED);
+			smtp_client_sweep(c,
+					  c->reply.code / 100 == 5 ? SMTP_FAILED : SMTP_DEFERRED);
 	} else if (position > c->mail->n) {
 		on_data(c, buf);
 	} else if (is_yes) {
@@ -179,7 +196,8 @@ static bool on_envelope(struct smtp_client *c, struct buf *buf, struct smtp_clie
 }
 
 /* smtp_client_mail_next - send what is due, take what came; true: *out is something to do */
-bool smtp_client_mail_next(struct smtp_client *c, struct str *in, struct buf *buf, struct smtp_client_todo *out)
+bool smtp_client_mail_next(struct smtp_client *c, struct str *in, struct buf *buf,
+			   struct smtp_client_todo *out)
 {
 	enum step got;
 
@@ -206,7 +224,10 @@ unsigned smtp_client_mail_owed(const struct smtp_client *c)
 	return i;
 }
 
-/* smtp_client_mail_final - the reply behind the end mark; LMTP: one for each accepted recipient, in order; true: *out is a result */
+/*
+ * smtp_client_mail_final - the reply behind the end mark; LMTP: one for each accepted recipient,
+ * in order; true: *out is a result
+ */
 bool smtp_client_mail_final(struct smtp_client *c, struct smtp_client_todo *out)
 {
 	unsigned i;
@@ -226,7 +247,10 @@ bool smtp_client_mail_final(struct smtp_client *c, struct smtp_client_todo *out)
 	return true;
 }
 
-/* smtp_client_mail_early - a reply while the body is on its way: a refusal counts, but the two sides are out of step from here on */
+/*
+ * smtp_client_mail_early - a reply while the body is on its way: a refusal counts, but the two
+ * sides are out of step from here on
+ */
 void smtp_client_mail_early(struct smtp_client *c)
 {
 	if (c->reply.code / 100 >= 4)

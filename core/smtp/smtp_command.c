@@ -71,8 +71,9 @@ static bool is_printable(struct str s)
  *
  *   ehlo = "EHLO" SP ( Domain / address-literal ) CRLF
  *
- * What is neither is common and says something about the client: a fact for policy, not an error. Bytes that could break a
- * trace field are an error; and so is a name that is longer than any name.
+ * What is neither is common and says something about the client: a fact for policy, not an error.
+ * Bytes that could break a trace field are an error; and so is a name that is longer than any
+ * name.
  */
 static enum smtp_flaw parse_hello(struct smtp_command *c)
 {
@@ -99,14 +100,17 @@ static enum smtp_flaw params_flaw(struct smtp_command *c, enum smtp_params_verdi
 	};
 
 	c->why = why[verdict];
-	return verdict == SMTP_PARAMS_OK ? FLAW_NONE : verdict == SMTP_PARAMS_UNKNOWN ? FLAW_PARAM_UNKNOWN : FLAW_PARAMS;
+	return verdict == SMTP_PARAMS_OK        ? FLAW_NONE
+	       : verdict == SMTP_PARAMS_UNKNOWN ? FLAW_PARAM_UNKNOWN
+						: FLAW_PARAMS;
 }
 
 /*
  * parse_path - RFC 5321 4.1.1.2, 4.1.1.3
  *
  *   mail = "MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF
- *   rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path ) [SP Rcpt-parameters] CRLF
+ *   rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path )
+ *          [SP Rcpt-parameters] CRLF
  */
 static enum smtp_flaw parse_path(struct smtp_command *c, const struct smtp_offers *offers)
 {
@@ -126,10 +130,12 @@ static enum smtp_flaw parse_path(struct smtp_command *c, const struct smtp_offer
 		return verdict == ADDRESS_8BIT ? FLAW_8BIT : is_mail ? FLAW_SENDER : FLAW_RECIPIENT;
 	}
 	c->has_routing = !is_mail && address_has_routing(&c->path);
-	return params_flaw(c, smtp_params_parse(rest, is_mail ? SMTP_PARAMS_MAIL : SMTP_PARAMS_RCPT, offers, &c->params));
+	return params_flaw(c, smtp_params_parse(rest, is_mail ? SMTP_PARAMS_MAIL : SMTP_PARAMS_RCPT,
+						offers, &c->params));
 }
 
-static enum smtp_flaw parse_argument(struct smtp_command *c, enum grammar grammar, const struct smtp_offers *offers)
+static enum smtp_flaw parse_argument(struct smtp_command *c, enum grammar grammar,
+				     const struct smtp_offers *offers)
 {
 	switch (grammar) {
 	case NOTHING:
@@ -151,7 +157,10 @@ static enum smtp_flaw parse_argument(struct smtp_command *c, enum grammar gramma
 	return FLAW_NONE;
 }
 
-/* smtp_command_parse - RFC 5321 4.1.1: verbs in any case; "receivers SHOULD tolerate trailing white space" */
+/*
+ * smtp_command_parse - RFC 5321 4.1.1: verbs in any case; "receivers SHOULD tolerate trailing
+ * white space"
+ */
 void smtp_command_parse(struct str line, const struct smtp_offers *offers, struct smtp_command *out)
 {
 	const struct row *row;

@@ -1,7 +1,7 @@
 /*
- *   START --.--> DOT --CR--> DOT_CR --LF--> OVER         each arrow: one_octet() and, for flawed messages, skip();
- *     ^ |         |             |                        runs of plain text and whole lines: run()
- *     | other   other         other (a bare CR)
+ *   START --.--> DOT --CR--> DOT_CR --LF--> OVER         each arrow: one_octet() and, for flawed
+ *     ^ |         |             |                        messages, skip(); runs of plain text and
+ *     | other   other         other (a bare CR)          whole lines: run()
  *     | v         v             v
  *     | LINE_IN <-+------------ CR
  *     |   |                     ^
@@ -16,7 +16,9 @@
 void smtp_data_init(struct smtp_data *d, size_t line_max, uint64_t size_max)
 {
 	assert(line_max >= 2);
-	*d = (struct smtp_data){ .at = SMTP_DATA_START, .line_max = line_max, .size_max = size_max };
+	*d = (struct smtp_data){ .at = SMTP_DATA_START,
+				 .line_max = line_max,
+				 .size_max = size_max };
 }
 
 /* room - how many octets may still come out before a bound is passed */
@@ -34,7 +36,10 @@ static void count(struct smtp_data *d, size_t n)
 	d->size += n;
 }
 
-/* plain_length - up to the first CR, LF or NUL; three searches, each within what the one before left */
+/*
+ * plain_length - up to the first CR, LF or NUL; three searches, each within what the one before
+ * left
+ */
 static size_t plain_length(const char *p, size_t n)
 {
 	static const char stops[] = { '\r', '\n', '\0' };
@@ -48,7 +53,10 @@ static size_t plain_length(const char *p, size_t n)
 	return n;
 }
 
-/* run - the fast road: how many octets are plain text and whole lines that need no thought; `at` follows */
+/*
+ * run - the fast road: how many octets are plain text and whole lines that need no thought; `at`
+ * follows
+ */
 static size_t run(struct smtp_data *d, struct str in)
 {
 	size_t n = 0;
@@ -112,9 +120,9 @@ static bool octet_behind_cr(struct smtp_data *d, char c)
 /*
  * one_octet - the slow road: one octet through the diagram; true if it comes out
  *
- * RFC 5321 4.5.2: "If the first character is a period and there are other characters on the line, the first character is
- * deleted." So the dot never comes out, whatever follows; and what follows it is judged as text (the DOT arrow consumes
- * nothing but a CR).
+ * RFC 5321 4.5.2: "If the first character is a period and there are other characters on the line,
+ * the first character is deleted." So the dot never comes out, whatever follows; and what follows
+ * it is judged as text (the DOT arrow consumes nothing but a CR).
  */
 static bool one_octet(struct smtp_data *d, struct str *in)
 {
@@ -160,16 +168,18 @@ static bool one_octet(struct smtp_data *d, struct str *in)
 static void skip(struct smtp_data *d, struct str *in)
 {
 	/* clang-format off */
-	static const enum smtp_data_at next[SMTP_DATA_ATS][4] = {
-		/*                       CR                LF                 .                  other             */
-		[SMTP_DATA_START]   = { SMTP_DATA_CR,     SMTP_DATA_LINE_IN, SMTP_DATA_DOT,     SMTP_DATA_LINE_IN },
-		[SMTP_DATA_LINE_IN] = { SMTP_DATA_CR,     SMTP_DATA_LINE_IN, SMTP_DATA_LINE_IN, SMTP_DATA_LINE_IN },
-		[SMTP_DATA_CR]      = { SMTP_DATA_CR,     SMTP_DATA_START,   SMTP_DATA_LINE_IN, SMTP_DATA_LINE_IN },
-		[SMTP_DATA_DOT]     = { SMTP_DATA_DOT_CR, SMTP_DATA_LINE_IN, SMTP_DATA_LINE_IN, SMTP_DATA_LINE_IN },
-		[SMTP_DATA_DOT_CR]  = { SMTP_DATA_CR,     SMTP_DATA_OVER,    SMTP_DATA_LINE_IN, SMTP_DATA_LINE_IN },
+	enum { START = SMTP_DATA_START, LINE = SMTP_DATA_LINE_IN, CR = SMTP_DATA_CR,
+	       DOT = SMTP_DATA_DOT, DOT_CR = SMTP_DATA_DOT_CR, OVER = SMTP_DATA_OVER };
+	static const unsigned char next[SMTP_DATA_ATS][4] = {
+		/*           CR      LF     .     other */
+		[START]  = { CR,     LINE,  DOT,  LINE },
+		[LINE]   = { CR,     LINE,  LINE, LINE },
+		[CR]     = { CR,     START, LINE, LINE },
+		[DOT]    = { DOT_CR, LINE,  LINE, LINE },
+		[DOT_CR] = { CR,     OVER,  LINE, LINE },
 	};
 	/* clang-format on */
-	size_t n = 0;
+	size_t n = 0, column;
 
 	while (n < in->n && d->at != SMTP_DATA_OVER) {
 		char c = in->p[n];
@@ -180,7 +190,8 @@ static void skip(struct smtp_data *d, struct str *in)
 			n = cr ? (size_t)(cr - in->p) : in->n;
 			continue;
 		}
-		d->at = next[d->at][c == '\r' ? 0 : c == '\n' ? 1 : c == '.' ? 2 : 3];
+		column = c == '\r' ? 0 : c == '\n' ? 1 : c == '.' ? 2 : 3;
+		d->at = (enum smtp_data_at)next[d->at][column];
 		n++;
 	}
 	*in = str_drop(*in, n);

@@ -1,15 +1,18 @@
 /*
  * smtp_data - the octets of a message between 354 and CRLF.CRLF.
  *
- * What        takes the stream apart: slices of the message come out as they went in, but for the dots that were stuffed; the
- *             end is found; what two readers could understand differently is found too.
- * Why         the wrong idea of where a message ends is a second message (SMTP smuggling). Only CR LF . CR LF ends one.
- * Invariants  a flaw never moves the end: consumption goes on to the true end, so nothing of the message is taken for a command.
- *             From the first flaw on no octet comes out. Flaw, output and end do not depend on how the input was cut.
- *             After SMTP_DATA_OVER nothing is consumed: what follows is the next command.
+ * What        takes the stream apart: slices of the message come out as they went in, but for the
+ *             dots that were stuffed; the end is found; what two readers could understand
+ *             differently is found too.
+ * Why         the wrong idea of where a message ends is a second message (SMTP smuggling). Only
+ *             CR LF . CR LF ends one.
+ * Invariants  a flaw never moves the end: consumption goes on to the true end, so nothing of the
+ *             message is taken for a command. From the first flaw on no octet comes out. Flaw,
+ *             output and end do not depend on how the input was cut. After SMTP_DATA_OVER nothing
+ *             is consumed: what follows is the next command.
  * Ownership   embedded by value, nothing to release; slices borrow from the input.
- * Bounds      line_max octets a line (CRLF counted, a stuffed dot not), size_max octets in all; beyond: a flaw. `consumed` is for
- *             whoever bounds the total of a flawed message.
+ * Bounds      line_max octets a line (CRLF counted, a stuffed dot not), size_max octets in all;
+ *             beyond: a flaw. `consumed` is for whoever bounds the total of a flawed message.
  * Read next   smtp_stuff.c, the other direction; session/session_data.c.
  */
 #ifndef SMTP_DATA_H
@@ -53,7 +56,8 @@ void smtp_data_init(struct smtp_data *d, size_t line_max, uint64_t size_max);
 /*
  * smtp_data_next - the next slice of the message
  *
- * true: *out holds at least one octet; call again. false: the input is used up, or the message is over.
+ * true: *out holds at least one octet; call again. false: the input is used up, or the message is
+ * over.
  */
 bool smtp_data_next(struct smtp_data *d, struct str *in, struct str *out);
 

@@ -1,8 +1,8 @@
 #include "smtp_extension.h"
 #include "smtp_reply.h"
 
-#define NUMBER_MAX 20           /* digits of a 64-bit number */
-#define LINE_MAX_TEXT 64        /* longest line of ours: keyword, space, argument */
+#define NUMBER_MAX    20 /* digits of a 64-bit number */
+#define LINE_MAX_TEXT 64 /* longest line of ours: keyword, space, argument */
 
 struct line {
 	char text[LINE_MAX_TEXT];
@@ -48,8 +48,9 @@ static void size_learn(struct smtp_offers *peer, struct str argument)
 /* clang-format off */
 static const struct row {
 	const char *keyword;
-	void (*say)(struct line *, const struct smtp_offers *);         /* what stands behind the keyword; NULL: nothing */
-	void (*learn)(struct smtp_offers *, struct str argument);       /* NULL: the keyword says it all */
+	/* What stands behind the keyword, and what is learnt from it; NULL: the keyword says it all. */
+	void (*say)(struct line *, const struct smtp_offers *);
+	void (*learn)(struct smtp_offers *, struct str argument);
 } rows[SMTP_EXTENSIONS] = {
 	[SMTP_EXTENSION_PIPELINING]          = { "PIPELINING",          NULL,     NULL       },
 	[SMTP_EXTENSION_SIZE]                = { "SIZE",                size_say, size_learn },

@@ -1,9 +1,10 @@
 /*
  * smtp_extension - the extensions of SMTP that are spoken here, in either direction.
  *
- * What        one table: keyword, what its line in an EHLO reply says behind it, what is learnt from that line.
- * Why         offering, parsing and learning an extension must not drift apart: a new one is a row here, and rows in
- *             smtp_params.c for the parameters it brings.
+ * What        one table: keyword, what its line in an EHLO reply says behind it, what is learnt
+ *             from that line.
+ * Why         offering, parsing and learning an extension must not drift apart: a new one is a
+ *             row here, and rows in smtp_params.c for the parameters it brings.
  * Invariants  what is not offered is not understood: a parameter or verb of it is refused.
  * Read next   smtp_params.c, smtp_server.c, smtp_client.c.
  */
@@ -38,11 +39,15 @@ static inline bool smtp_offers_has(const struct smtp_offers *o, enum smtp_extens
 const char *smtp_extension_keyword(enum smtp_extension extension);
 bool smtp_extension_find(struct str keyword, enum smtp_extension *out);
 
-/* smtp_extension_hello - the whole reply to EHLO or LHLO; false: `out` is too full, nothing was added */
+/*
+ * smtp_extension_hello - the whole reply to EHLO or LHLO; false: `out` is too full, nothing was
+ * added
+ */
 bool smtp_extension_hello(struct buf *out, struct str host, const struct smtp_offers *offers);
 
 /*
- * smtp_extension_learn - one line of a peer's EHLO reply, behind its code; what nobody knows is ignored
+ * smtp_extension_learn - one line of a peer's EHLO reply, behind its code; what nobody knows is
+ * ignored
  *
  *   ehlo-line    = ehlo-keyword *( SP ehlo-param )            RFC 5321 4.1.1.1
  *   ehlo-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")

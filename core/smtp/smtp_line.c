@@ -19,8 +19,9 @@ static enum step flawed(struct smtp_line *line, enum smtp_line_flaw flaw)
 /*
  * smtp_line_take - RFC 5321 2.3.8: lines end in CRLF and in nothing else
  *
- * The three searches narrow one another, so that `at` is the first byte which is not plain text. A CR whose successor is not
- * there yet is neither good nor bad: wait for it, unless the line could not end within its bound any more.
+ * The three searches narrow one another, so that `at` is the first byte which is not plain text.
+ * A CR whose successor is not there yet is neither good nor bad: wait for it, unless the line
+ * could not end within its bound any more.
  */
 enum step smtp_line_take(struct str *in, size_t max, struct smtp_line *line)
 {

@@ -124,7 +124,8 @@ static enum smtp_params_verdict collect(struct str text, struct smtp_params *out
 	return SMTP_PARAMS_OK;
 }
 
-enum smtp_params_verdict smtp_params_parse(struct str text, enum smtp_params_of verb, const struct smtp_offers *offers,
+enum smtp_params_verdict smtp_params_parse(struct str text, enum smtp_params_of verb,
+					   const struct smtp_offers *offers,
 					   struct smtp_params *out)
 {
 	enum smtp_params_verdict verdict;

@@ -1,9 +1,10 @@
 /*
  * smtp_params - the parameters behind the path of MAIL and RCPT.
  *
- * What        splits them, checks each against its grammar, and keeps them as given for whoever wants to look (policies do).
- * Invariants  OK means: every parameter is known, belongs to this verb, to an extension that was offered, stands there once, and
- *             its value fits its grammar.
+ * What        splits them, checks each against its grammar, and keeps them as given for whoever
+ *             wants to look (policies do).
+ * Invariants  OK means: every parameter is known, belongs to this verb, to an extension that was
+ *             offered, stands there once, and its value fits its grammar.
  * Ownership   slices borrow from the command line.
  * Bounds      SMTP_PARAMS; the line bounds the rest.
  * Read next   smtp_extension.h; a new parameter is a row in smtp_params.c and a field here.
@@ -39,7 +40,8 @@ struct smtp_params {
 };
 
 /* smtp_params_parse - `text` is empty, or begins with the space behind the path */
-enum smtp_params_verdict smtp_params_parse(struct str text, enum smtp_params_of verb, const struct smtp_offers *offers,
-					   struct smtp_params *out);
+enum smtp_params_verdict smtp_params_parse(struct str text, enum smtp_params_of verb,
+                                           const struct smtp_offers *offers,
+                                           struct smtp_params *out);
 
 #endif

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #define CODE_DIGITS 3
-#define FRAME (CODE_DIGITS + 1 + 2)             /* code, space or hyphen, CRLF */
-#define TEXT_MAX ((size_t)SMTP_REPLY_WIDTH - FRAME)
+#define FRAME       (CODE_DIGITS + 1 + 2) /* code, space or hyphen, CRLF */
+#define TEXT_MAX    ((size_t)SMTP_REPLY_WIDTH - FRAME)
 
 const char *const smtp_reply_flaw_text[SMTP_REPLY_FLAWS] = {
 	[SMTP_REPLY_CLEAN] = "well formed",
@@ -22,7 +22,10 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* printable - what may stand in a reply; everything else could end the line, or the terminal that shows it */
+/*
+ * printable - what may stand in a reply; everything else could end the line, or the terminal that
+ * shows it
+ */
 static char printable(char c)
 {
 	return c >= ' ' && c <= '~' ? c : c == '\t' ? ' ' : '?';
@@ -50,7 +53,8 @@ bool smtp_esc_take(struct str *text, int reply_class, struct str *esc)
 	struct str rest = *text;
 	size_t n;
 
-	if (rest.n < 5 || rest.p[0] != '0' + reply_class || rest.p[1] != '.' || strchr("245", rest.p[0]) == NULL)
+	if (rest.n < 5 || rest.p[0] != '0' + reply_class || rest.p[1] != '.' ||
+	    strchr("245", rest.p[0]) == NULL)
 		return false;
 	rest = str_drop(rest, 2);
 	n = digits(rest);
@@ -70,7 +74,7 @@ struct writer {
 	char *p;
 	size_t n;
 	int code;
-	struct str esc;         /* well formed or empty; its class digit is written from the code */
+	struct str esc; /* well formed or empty; its class digit is written from the code */
 };
 
 static void put(struct writer *w, struct str s)
@@ -81,8 +85,8 @@ static void put(struct writer *w, struct str s)
 
 static void put_line(struct writer *w, struct str text, bool is_last)
 {
-	char head[] = { (char)('0' + w->code / 100), (char)('0' + w->code / 10 % 10), (char)('0' + w->code % 10),
-			is_last ? ' ' : '-' };
+	char head[] = { (char)('0' + w->code / 100), (char)('0' + w->code / 10 % 10),
+			(char)('0' + w->code % 10), is_last ? ' ' : '-' };
 
 	put(w, (struct str){ head, sizeof head });
 	if (w->esc.n) {
@@ -95,7 +99,10 @@ static void put_line(struct writer *w, struct str text, bool is_last)
 	w->p[w->n++] = '\n';
 }
 
-/* piece_take - what of the text goes on the next line: up to a LF, else as much as fits, preferably whole words */
+/*
+ * piece_take - what of the text goes on the next line: up to a LF, else as much as fits,
+ * preferably whole words
+ */
 static struct str piece_take(struct str *text, size_t width)
 {
 	struct str piece = str_head(*text, width + 1);
@@ -205,7 +212,8 @@ static enum step failed(struct smtp_reply *r, enum smtp_reply_flaw flaw)
  *   Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF
  *   Reply-code = %x32-35 %x30-35 %x30-39
  *
- * The second digit is taken as any: 571 is met in the wild, and only the first one tells a client what to do.
+ * The second digit is taken as any: 571 is met in the wild, and only the first one tells a client
+ * what to do.
  */
 static enum step line_judge(struct smtp_reply *r, struct str text)
 {
@@ -246,7 +254,8 @@ enum step smtp_reply_take(struct smtp_reply *r, struct str *in)
 		begin(r);
 	if (got == STEP_DONE)
 		return line_judge(r, line.text);
-	return failed(r, line.flaw == SMTP_LINE_TOO_LONG ? SMTP_REPLY_LONG_LINE : SMTP_REPLY_BAD_LINE);
+	return failed(r,
+		      line.flaw == SMTP_LINE_TOO_LONG ? SMTP_REPLY_LONG_LINE : SMTP_REPLY_BAD_LINE);
 }
 
 void smtp_reply_set(struct smtp_reply *r, int code, const char *esc, struct str text)

@@ -1,14 +1,15 @@
 /*
- *                 connect          hello            MAIL           RCPT            DATA           end of data
- *   GREETING ------------> START -------> READY ----------> MAIL -------> RCPT ----------> BODY -----------> ENDED
- *      | refused                            ^  ^              |           | ^ |                                |
- *      v                                    |  +--- RSET -----+-----------+ +-+ RCPT                           |
- *   DENIED -- QUIT --> OVER <-- QUIT,       +--------------------- every reply that was owed is said ---------+
- *                               a limit,
- *                               a drop
+ *            connect        hello         MAIL         RCPT         DATA         end of data
+ *   GREETING -------> START -----> READY ------> MAIL ------> RCPT ------> BODY -----------> ENDED
+ *      | refused                     ^ ^           |          | ^ |                            |
+ *      v                             | +--- RSET --+----------+ +-+ RCPT                       |
+ *   DENIED -- QUIT --> OVER          +--------------- every reply that was owed is said -------+
  *
- * smtp_server_command() and smtp_server_verdict() walk the upper row by the table `rules`; smtp_server_end() leaves BODY;
- * owed_one() leaves ENDED; over() is every way into OVER. enter() is the only setter.
+ *   OVER comes by QUIT, a limit, a drop or abort from everywhere.
+ *
+ * smtp_server_command() and smtp_server_verdict() walk the upper row by the table `rules`;
+ * smtp_server_end() leaves BODY; owed_one() leaves ENDED; over() is every way into OVER. enter()
+ * is the only setter.
  *
  * True in       GREETING, START   no hello, no transaction
  *               READY             a hello, no transaction: recipients == 0
@@ -22,7 +23,7 @@
 
 #include <assert.h>
 
-#define HOSTED_MAX 768          /* a host name and the text of a verdict */
+#define HOSTED_MAX 768 /* a host name and the text of a verdict */
 
 const struct smtp_limits smtp_limits_default = {
 	.commands = 10000,
@@ -37,9 +38,9 @@ const struct smtp_limits smtp_limits_default = {
 enum move { STAY, TO_READY, TO_MAIL, TO_RCPT, TO_BODY, TO_OVER, DROP_MAIL };
 
 #define IN(phase) (1u << (phase))
-#define OPEN (IN(SMTP_START) | IN(SMTP_READY) | IN(SMTP_MAIL) | IN(SMTP_RCPT))
-#define NEVER 0u
-#define JUNK true
+#define OPEN      (IN(SMTP_START) | IN(SMTP_READY) | IN(SMTP_MAIL) | IN(SMTP_RCPT))
+#define NEVER     0u
+#define JUNK      true
 
 /* clang-format off */
 static const struct rule {
@@ -137,7 +138,8 @@ static struct smtp_offers offers_of(const struct smtp_limits *limits)
 	return (struct smtp_offers){ SMTP_OFFER_ALL, limits->size };
 }
 
-void smtp_server_init(struct smtp_server *s, struct str host, const struct smtp_limits *limits, bool is_lmtp)
+void smtp_server_init(struct smtp_server *s, struct str host, const struct smtp_limits *limits,
+		      bool is_lmtp)
 {
 	*s = (struct smtp_server){
 		.phase = SMTP_GREETING,
@@ -158,7 +160,9 @@ static void enter(struct smtp_server *s, enum smtp_phase phase)
 
 static struct smtp_todo say(uint16_t code, struct str esc, struct str text)
 {
-	return (struct smtp_todo){ .what = SMTP_REPLY, .code = code, .times = 1, .esc = esc, .text = text };
+	return (struct smtp_todo){
+		.what = SMTP_REPLY, .code = code, .times = 1, .esc = esc, .text = text
+	};
 }
 
 static struct smtp_todo say_refusal(const struct refusal *r)
@@ -230,7 +234,8 @@ static enum smtp_phase moved(enum smtp_phase phase, enum move move)
 static struct smtp_todo done(struct smtp_server *s, enum smtp_verb verb, struct str text)
 {
 	const struct rule *rule = &rules[verb];
-	struct smtp_todo todo = say(rule->ok, str_of(rule->esc), text.n ? text : str_of(rule->text));
+	struct smtp_todo todo =
+		say(rule->ok, str_of(rule->esc), text.n ? text : str_of(rule->text));
 
 	if (rule->move == TO_OVER)
 		return over(s, todo);
@@ -251,7 +256,8 @@ static struct smtp_todo done(struct smtp_server *s, enum smtp_verb verb, struct 
 /* form - what is wrong with a command before its order matters: NULL if nothing is */
 static const struct refusal *form(const struct smtp_server *s, enum smtp_verb verb)
 {
-	bool is_other_hello = s->is_lmtp ? verb == VERB_HELO || verb == VERB_EHLO : verb == VERB_LHLO;
+	bool is_other_hello =
+		s->is_lmtp ? verb == VERB_HELO || verb == VERB_EHLO : verb == VERB_LHLO;
 
 	if (verb == VERB_UNKNOWN || is_other_hello)
 		return &unknown;
@@ -285,7 +291,10 @@ static struct smtp_todo flawed(struct smtp_server *s, const struct smtp_command 
 	return todo;
 }
 
-/* refused - a sender or recipient was refused; for good ones are counted, a harvester collects them */
+/*
+ * refused - a sender or recipient was refused; for good ones are counted, a harvester collects
+ * them
+ */
 static struct smtp_todo refused(struct smtp_server *s, struct smtp_todo todo)
 {
 	if (todo.code >= 500 && ++s->refusals >= s->limits->refusals)
@@ -320,14 +329,15 @@ struct smtp_todo smtp_server_command(struct smtp_server *s, const struct smtp_co
 	if (r)
 		return fault(s, r);
 	if (!(rule->allowed & IN(s->phase)))
-		return fault(s, c->verb == VERB_DATA && s->phase == SMTP_MAIL ? &no_recipients : &out_of_order);
+		return fault(s, c->verb == VERB_DATA && s->phase == SMTP_MAIL ? &no_recipients
+									      : &out_of_order);
 	if (c->flaw)
 		return flawed(s, c);
 	r = bound(s, c);
 	if (r)
 		return r->code == 421 ? over(s, say_refusal(r)) : refused(s, say_refusal(r));
 	if (rule->ask == SMTP_ASK_HELLO)
-		s->offers = offers_of(s->limits);       /* policy took away some from the last hello, not from this one */
+		s->offers = offers_of(s->limits); /* what policy took away last time is back */
 	if (rule->ask)
 		return ask(s, rule->ask, c->verb);
 	return done(s, c->verb, STR_NONE);
@@ -336,8 +346,8 @@ struct smtp_todo smtp_server_command(struct smtp_server *s, const struct smtp_co
 /*
  * smtp_server_line - bytes that are no line
  *
- * One that is too long is a mistake: the driver finds the next one. The others could be read as two commands by somebody else,
- * so the session ends: what follows them is not believed.
+ * One that is too long is a mistake: the driver finds the next one. The others could be read as
+ * two commands by somebody else, so the session ends: what follows them is not believed.
  */
 struct smtp_todo smtp_server_line(struct smtp_server *s, enum smtp_line_flaw flaw)
 {
@@ -367,7 +377,9 @@ static struct smtp_todo no(struct smtp_server *s, const struct smtp_verdict *v)
 {
 	enum smtp_question asked = s->asking;
 	struct str esc = v->esc.n ? v->esc : v->code < 500 ? STR("4.7.0") : STR("5.7.1");
-	struct str text = v->text.n ? v->text : v->code < 500 ? STR("not now, try again later") : STR("refused");
+	struct str text = v->text.n       ? v->text
+			  : v->code < 500 ? STR("not now, try again later")
+					  : STR("refused");
 	struct smtp_todo todo = say(v->code, esc, text);
 
 	assert(v->code >= 400 && v->code <= 599);
@@ -390,7 +402,7 @@ struct smtp_todo smtp_server_verdict(struct smtp_server *s, const struct smtp_ve
 	assert(asked != SMTP_ASK_NONE);
 	if (v->code != 0)
 		return no(s, v);
-	assert(asked != SMTP_ASK_MESSAGE);      /* only smtp_server_durable() says yes to a message */
+	assert(asked != SMTP_ASK_MESSAGE); /* only smtp_server_durable() says yes to a message */
 	s->asking = SMTP_ASK_NONE;
 	if (asked != SMTP_ASK_CONNECT)
 		return done(s, s->verb, v->text);
@@ -436,7 +448,10 @@ struct smtp_todo smtp_server_abort(struct smtp_server *s)
 	return (struct smtp_todo){ .what = SMTP_CLOSE };
 }
 
-/* with_host - RFC 5321 4.2: the text of 220, 221, 421 and of the reply to HELO begins with our name */
+/*
+ * with_host - RFC 5321 4.2: the text of 220, 221, 421 and of the reply to HELO begins with our
+ * name
+ */
 static struct str with_host(const struct smtp_server *s, const struct smtp_todo *todo, char *text)
 {
 	struct str words = todo->code == 220 && todo->text.n == 0 ? STR("ESMTP") : todo->text;
@@ -451,7 +466,8 @@ static struct str with_host(const struct smtp_server *s, const struct smtp_todo 
 
 bool smtp_server_write(const struct smtp_server *s, struct smtp_todo *todo, struct buf *out)
 {
-	bool names_host = todo->code == 220 || todo->code == 221 || todo->code == 421 || (todo->code == 250 && todo->esc.n == 0);
+	bool names_host = todo->code == 220 || todo->code == 221 || todo->code == 421 ||
+			  (todo->code == 250 && todo->esc.n == 0);
 	char text[HOSTED_MAX];
 	struct str words = todo->text;
 
@@ -468,8 +484,10 @@ bool smtp_server_write(const struct smtp_server *s, struct smtp_todo *todo, stru
 
 void smtp_server_check(const struct smtp_server *s)
 {
-	bool has_transaction = s->phase == SMTP_MAIL || s->phase == SMTP_RCPT || s->phase == SMTP_BODY || s->phase == SMTP_ENDED;
-	bool has_recipient = s->phase == SMTP_RCPT || s->phase == SMTP_BODY || s->phase == SMTP_ENDED;
+	bool has_transaction = s->phase == SMTP_MAIL || s->phase == SMTP_RCPT ||
+			       s->phase == SMTP_BODY || s->phase == SMTP_ENDED;
+	bool has_recipient =
+		s->phase == SMTP_RCPT || s->phase == SMTP_BODY || s->phase == SMTP_ENDED;
 
 	assert(has_recipient == (s->recipients > 0));
 	assert(s->recipients <= s->limits->recipients);

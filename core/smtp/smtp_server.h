@@ -1,14 +1,18 @@
 /*
  * smtp_server - the receiving side of RFC 5321 (and of LMTP, RFC 2033) as a pure state machine.
  *
- * What        one event goes in (a command, a verdict, the end of data, a limit), one thing to do comes out.
+ * What        one event goes in (a command, a verdict, the end of data, a limit), one thing to do
+ *             comes out.
  * Why         no socket, clock or allocation: a dialogue on paper is a test.
- * Invariants  every command earns exactly one reply; no command is taken while a question is open; BODY implies an accepted
- *             recipient; the only road to 250 behind the data is smtp_server_durable(). Several events of a session at once
- *             cannot be: each call returns what to do before the next is allowed.
- * Ownership   embedded by value in its session; nothing to release. `host`, limits and texts are borrowed.
+ * Invariants  every command earns exactly one reply; no command is taken while a question is
+ *             open; BODY implies an accepted recipient; the only road to 250 behind the data is
+ *             smtp_server_durable(). Several events of a session at once cannot be: each call
+ *             returns what to do before the next is allowed.
+ * Ownership   embedded by value in its session; nothing to release. `host`, limits and texts are
+ *             borrowed.
  * Bounds      struct smtp_limits; a limit that is reached earns 421, and the session is over.
- * Read next   session/session.c, which carries out each smtp_todo; tests/dialogue/README.md, sessions on paper.
+ * Read next   session/session.c, which carries out each smtp_todo; tests/dialogue/README.md,
+ *             sessions on paper.
  */
 #ifndef SMTP_SERVER_H
 #define SMTP_SERVER_H
@@ -18,49 +22,55 @@
 #include "smtp_line.h"
 
 struct smtp_limits {
-	uint32_t commands;              /* per session */
-	uint32_t errors;                /* per session: commands answered for their form or order */
-	uint32_t refusals;              /* per session: senders and recipients refused for good (a harvester's trace) */
-	uint32_t junk;                  /* in a row: NOOP, RSET, VRFY, HELP, another EHLO; a message accepted begins anew */
-	uint32_t messages;              /* per session: MAIL accepted */
-	uint32_t recipients;            /* per message: accepted; then 452 4.5.3 */
-	uint64_t size;                  /* octets of a message, announced as SIZE; 0: none */
-	bool routing;                   /* recipients with '%', '!' or '@' in their local part are for policy to judge */
+	uint32_t commands;         /* per session */
+	uint32_t errors;           /* per session: commands answered for their form or order */
+	uint32_t refusals;         /* per session: senders and recipients refused for good */
+	uint32_t junk;             /* NOOP, RSET, VRFY, HELP, another EHLO; a message makes up */
+	uint32_t messages;         /* per session: MAIL accepted */
+	uint32_t recipients;       /* per message: accepted; then 452 4.5.3 */
+	uint64_t size;             /* octets of a message, announced as SIZE; 0: none */
+	bool routing;              /* % ! @ in a recipient's local part are for policy to judge */
 };
 
-/* 20 errors, 100 refusals, 100 junk commands, 10,000 commands, 1,000 messages, 1,000 recipients, 50 MiB, no routing */
+/*
+ * 20 errors, 100 refusals, 100 junk commands, 10,000 commands, 1,000 messages, 1,000 recipients,
+ * 50 MiB, no routing
+ */
 extern const struct smtp_limits smtp_limits_default;
 
 /* clang-format off */
 enum smtp_phase {
-	SMTP_GREETING,          /* connected, nothing said */
-	SMTP_START,             /* 220 said */
-	SMTP_READY,             /* hello said, no transaction */
-	SMTP_MAIL,              /* sender accepted */
-	SMTP_RCPT,              /* and at least one recipient */
-	SMTP_BODY,              /* 354 said; octets of the message come */
-	SMTP_ENDED,             /* the message is whole; its replies are owed */
-	SMTP_DENIED,            /* refused at connect: waits for QUIT (RFC 5321 3.1) */
-	SMTP_OVER,              /* nothing is said any more */
+	SMTP_GREETING,             /* connected, nothing said */
+	SMTP_START,                /* 220 said */
+	SMTP_READY,                /* hello said, no transaction */
+	SMTP_MAIL,                 /* sender accepted */
+	SMTP_RCPT,                 /* and at least one recipient */
+	SMTP_BODY,                 /* 354 said; octets of the message come */
+	SMTP_ENDED,                /* the message is whole; its replies are owed */
+	SMTP_DENIED,               /* refused at connect: waits for QUIT (RFC 5321 3.1) */
+	SMTP_OVER,                 /* nothing is said any more */
 	SMTP_PHASES
 };
 
-enum smtp_question { SMTP_ASK_NONE, SMTP_ASK_CONNECT, SMTP_ASK_HELLO, SMTP_ASK_MAIL, SMTP_ASK_RCPT, SMTP_ASK_DATA, SMTP_ASK_MESSAGE };
+enum smtp_question {
+	SMTP_ASK_NONE, SMTP_ASK_CONNECT, SMTP_ASK_HELLO, SMTP_ASK_MAIL, SMTP_ASK_RCPT, SMTP_ASK_DATA,
+	SMTP_ASK_MESSAGE
+};
 
 enum smtp_what {
-	SMTP_ASK,               /* a question is open (`asking` says which): smtp_server_verdict() answers it */
-	SMTP_REPLY,             /* smtp_server_write(), go on with the next command */
-	SMTP_REPLY_BODY,        /* smtp_server_write(), then the octets of the message come */
-	SMTP_REPLY_CLOSE,       /* smtp_server_write(), then close */
-	SMTP_CLOSE,             /* close without a word */
+	SMTP_ASK,                  /* `asking` says what: smtp_server_verdict() answers */
+	SMTP_REPLY,                /* smtp_server_write(), go on with the next command */
+	SMTP_REPLY_BODY,           /* smtp_server_write(), then the octets of the message come */
+	SMTP_REPLY_CLOSE,          /* smtp_server_write(), then close */
+	SMTP_CLOSE,                /* close without a word */
 };
 /* clang-format on */
 
 struct smtp_todo {
 	enum smtp_what what;
 	uint16_t code;
-	uint32_t times;                 /* how often the reply is said: once, but for LMTP behind the data */
-	bool is_hello;                  /* the reply lists what is offered */
+	uint32_t times;            /* how often it is said: once, but for LMTP behind the data */
+	bool is_hello;             /* the reply lists what is offered */
 	struct str esc, text;
 };
 
@@ -68,7 +78,7 @@ struct smtp_todo {
 struct smtp_verdict {
 	uint16_t code;
 	bool is_drop;
-	struct str esc, text;           /* empty: a default */
+	struct str esc, text;      /* empty: a default */
 };
 
 enum smtp_stop { SMTP_STOP_TIMEOUT, SMTP_STOP_DRAIN, SMTP_STOP_TROUBLE, SMTP_STOPS };
@@ -76,39 +86,48 @@ enum smtp_stop { SMTP_STOP_TIMEOUT, SMTP_STOP_DRAIN, SMTP_STOP_TROUBLE, SMTP_STO
 struct smtp_server {
 	enum smtp_phase phase;
 	enum smtp_question asking;
-	enum smtp_verb verb;            /* whose question is open */
-	enum smtp_verb hello;           /* the hello that was accepted; VERB_UNKNOWN: none yet */
+	enum smtp_verb verb;       /* whose question is open */
+	enum smtp_verb hello;      /* the hello that was accepted; VERB_UNKNOWN: none yet */
 	bool is_lmtp;
-	uint32_t recipients;            /* accepted in this transaction */
-	uint32_t owed;                  /* replies behind the data: 1, or one per recipient in LMTP */
+	uint32_t recipients;       /* accepted in this transaction */
+	uint32_t owed;             /* replies behind the data: 1, or one per recipient in LMTP */
 	uint32_t commands, errors, refusals, junk, messages;
-	struct smtp_offers offers;      /* what our EHLO announces; policy may clear bits while ASK_HELLO is open */
+	struct smtp_offers offers; /* of our EHLO; policy may clear bits while ASK_HELLO is open */
 	const struct smtp_limits *limits;
 	struct str host;
 };
 
-void smtp_server_init(struct smtp_server *s, struct str host, const struct smtp_limits *limits, bool is_lmtp);
+void smtp_server_init(struct smtp_server *s, struct str host, const struct smtp_limits *limits,
+                      bool is_lmtp);
 
-struct smtp_todo smtp_server_connect(struct smtp_server *s);            /* the first event; asks ASK_CONNECT */
-const struct smtp_offers *smtp_server_offers(const struct smtp_server *s); /* what smtp_command_parse() is to know now */
+struct smtp_todo smtp_server_connect(struct smtp_server *s); /* first; asks ASK_CONNECT */
+/* What smtp_command_parse() is to know now: nothing before EHLO. */
+const struct smtp_offers *smtp_server_offers(const struct smtp_server *s);
 struct smtp_todo smtp_server_command(struct smtp_server *s, const struct smtp_command *c);
-struct smtp_todo smtp_server_line(struct smtp_server *s, enum smtp_line_flaw flaw);     /* a line that is none */
+/* Instead of a command: bytes that are no line. */
+struct smtp_todo smtp_server_line(struct smtp_server *s, enum smtp_line_flaw flaw);
 struct smtp_todo smtp_server_verdict(struct smtp_server *s, const struct smtp_verdict *v);
 
 /* In BODY, when smtp_data is over: asks ASK_MESSAGE, or refuses a flawed message at once. */
 struct smtp_todo smtp_server_end(struct smtp_server *s, enum smtp_data_flaw flaw);
-/* Answers ASK_MESSAGE with 250: only behind a durable commit, or where a rule discards. LMTP: for the next recipient. */
+/*
+ * Answers ASK_MESSAGE with 250: only behind a durable commit, or where a rule discards. LMTP: for
+ * the next recipient.
+ */
 struct smtp_todo smtp_server_durable(struct smtp_server *s, struct str text);
 
 /* At any time, a question open or not (cancel it first): 421 and close. */
 struct smtp_todo smtp_server_stop(struct smtp_server *s, enum smtp_stop why);
 struct smtp_todo smtp_server_abort(struct smtp_server *s);
 
-/* smtp_server_write - the reply of a todo; false: `out` is too full, call again with the same todo when it has room */
+/*
+ * smtp_server_write - the reply of a todo; false: `out` is too full, call again with the same
+ * todo when it has room
+ */
 bool smtp_server_write(const struct smtp_server *s, struct smtp_todo *todo, struct buf *out);
-#define SMTP_SERVER_ROOM 2048           /* room in `out` that one reply is sure to fit into, texts of at most 400 bytes */
+#define SMTP_SERVER_ROOM 2048 /* one reply is sure to fit, with a text of at most 400 bytes */
 
-void smtp_server_check(const struct smtp_server *s);                    /* asserts what is true in its phase */
+void smtp_server_check(const struct smtp_server *s); /* asserts what is true in its phase */
 const char *smtp_phase_name(enum smtp_phase phase);
 
 #endif

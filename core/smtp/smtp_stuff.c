@@ -44,8 +44,8 @@ static void take_line(struct smtp_stuff *s, struct str line)
 }
 
 /*
- * smtp_stuff_next - RFC 5321 4.5.2: "checks the first character of the line. If it is a period, one additional period is
- * inserted at the beginning of the line."
+ * smtp_stuff_next - RFC 5321 4.5.2: "checks the first character of the line. If it is a period,
+ * one additional period is inserted at the beginning of the line."
  *
  * Whole lines go out in one slice up to the next line that begins with a dot.
  */

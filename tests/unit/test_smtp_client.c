@@ -116,6 +116,12 @@ static const struct script scripts[] = {
 	{ "octets behind the hello", 1, .is_whole = true, .steps = {
 		"wait greeting", "< 220 mx\r\n", "wait hello", "> EHLO me.example\r\n", "< 250 mx\r\n250 ok\r\n",
 		"result 0 deferred mail 0 4.5.0 the server spoke out of turn", "done", "close" } },
+	{ "a reply too many", 1, .is_whole = true, .steps = {
+		HELLO_NONE, "wait mail", "> MAIL FROM:<s@example.org>\r\n", "< 250 ok\r\n250 ok\r\n",
+		"result 0 deferred rcpt 0 4.5.0 the server spoke out of turn", "> ", "done", "close" } },
+	{ "421 between two commands", 1, .is_whole = true, .steps = {
+		HELLO_NONE, "wait mail", "> MAIL FROM:<s@example.org>\r\n", "< 250 ok\r\n421 bye\r\n",
+		"result 0 deferred rcpt 421 bye", "> ", "done", "close" } },
 	{ "a leave taken while idle", 1, .steps = {
 		HELLO_ALL, GROUP_1, "< 550 no\r\n503 no\r\n503 no\r\n", "result 0 failed mail 550 no", "done", "ready",
 		"< 421 idle too long\r\n", "close" } },
