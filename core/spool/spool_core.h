@@ -44,12 +44,13 @@ struct spool_supply {
 
 struct spool_slots {
 	struct spool_slot **all;        /* by number, 0 unused */
-	unsigned count, free;
+	unsigned count, free, highest;
 	struct list idle;               /* free ones */
 	struct list leaving;            /* their last message is finished, that note is not yet in a batch */
 	struct list ready, failed;      /* submits whose slot is synced, or could not be */
 	char *windows;                  /* SPOOL_STREAMS of them */
-	struct list streams;            /* free windows */
+	uint8_t streams[SPOOL_STREAMS]; /* free ones, as a stack */
+	unsigned nstreams;
 	struct spool_job make_job;
 	bool is_making;
 	unsigned made_from, made_upto;

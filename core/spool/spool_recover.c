@@ -15,6 +15,8 @@ struct recovery {
 	struct spool *sp;
 	struct spool_replay *replay;
 	struct fault *why;
+	int failed;
+	uint8_t folders[256 / 8];       /* of slots: a bit for each that is there */
 };
 
 /* Setting aside */
@@ -96,11 +98,8 @@ static void damaged(void *arg, const struct spool_damage *d)
 	counter_add(COUNTER_SPOOL_CORRUPT, 1);
 	/* a segment that is broken as a whole is its own evidence: it is never written again */
 	is_copied = s->state != SPOOL_REPLAY_BROKEN && d->length > 0 && copy_aside(y, d, path) == 0;
-	if (!is_copied) {
+	if (!is_copied)
 		s->is_pinned = true;
-		if (y->sp->segments[d->segment])
-			y->sp->segments[d->segment]->is_pinned = true;
-	}
 	y->sp->o.owner.damaged(y->sp->o.owner.arg, d, is_copied ? path : NULL);
 }
 
@@ -158,7 +157,6 @@ static struct spool_segment *adopt(struct spool *sp, struct spool_replay_segment
 	s->size = from->header.size & ~(uint64_t)(SPOOL_BLOCK - 1);
 	if (s->size < s->filled || s->size > SPOOL_SEGMENT_MAX)
 		s->size = s->filled;
-	s->is_pinned = from->is_pinned;
 	return s;
 }
 
@@ -298,19 +296,34 @@ static void see_slot(void *arg, const char *name)
 
 	if (*end || strlen(name) != 4 || number == 0 || number > SPOOL_SLOTS_MAX || y->sp->slots.all[number])
 		return;
-	spool_slots_found(y->sp, (unsigned)number, y->why);
+	if (spool_slots_found(y->sp, (unsigned)number, y->why) < 0)
+		y->failed = -1;
+}
+
+static void see_folder(void *arg, const char *name)
+{
+	struct recovery *y = arg;
+	char *end;
+	unsigned long number = strtoul(name, &end, 16);
+
+	if (!*end && strlen(name) == 2)
+		y->folders[number / 8] |= (uint8_t)(1u << (number % 8));
 }
 
 static int find_slots(struct recovery *y)
 {
+	struct spool_file *f = y->sp->file;
+
+	if (f->list(f, "big", see_folder, y) < 0)
+		return fault_sys(y->why, "reading the list of slots");
 	for (unsigned i = 0; i < 256; i++) {
 		char folder[8];
 
 		snprintf(folder, sizeof folder, "big/%02x", i);
-		if (y->sp->file->list(y->sp->file, folder, see_slot, y) < 0 && errno != ENOENT)
+		if (y->folders[i / 8] >> (i % 8) & 1 && f->list(f, folder, see_slot, y) < 0)
 			return fault_sys(y->why, "reading the list of slots");
 	}
-	return 0;
+	return y->failed;
 }
 
 static int run(struct recovery *y)
@@ -331,7 +344,7 @@ static int run(struct recovery *y)
 
 int spool_recover(struct spool *sp, struct fault *why)
 {
-	struct recovery y = { sp, spool_replay_new(sp->file, why), why };
+	struct recovery y = { .sp = sp, .replay = spool_replay_new(sp->file, why), .why = why };
 	int rc = -1;
 
 	if (!y.replay || run(&y) < 0)
@@ -341,8 +354,10 @@ int spool_recover(struct spool *sp, struct fault *why)
 	rc = 0;
 out:
 	for (unsigned i = 1; y.replay && i <= y.replay->nsegments; i++)
-		if (sp->segments[i])
+		if (sp->segments[i]) {
+			sp->segments[i]->is_pinned = y.replay->segments[i].is_pinned;
 			y.replay->segments[i].fd = -1; /* the spool's now */
+		}
 	spool_replay_free(&y.replay);
 	return rc;
 }

@@ -214,9 +214,23 @@ static void see_name(void *arg, const char *name)
 
 	if (strlen(name) != 8 || !str_u64(str_of(name), SPOOL_SEGMENTS_MAX, &number) || number == 0)
 		return;
-	r->segments[number].state = SPOOL_REPLAY_RAW;
-	if (number > r->nsegments)
+	if (r->segments && number <= r->nsegments)
+		r->segments[number].state = SPOOL_REPLAY_RAW;
+	if (!r->segments && number > r->nsegments)
 		r->nsegments = (unsigned)number;
+}
+
+/* list_segments - twice: how many there are, then which */
+static int list_segments(struct spool_replay *r, struct fault *why)
+{
+	if (r->file->list(r->file, "seg", see_name, r) < 0)
+		return fault_sys(why, "reading the list of segments");
+	r->segments = calloc(r->nsegments + 1, sizeof *r->segments);
+	if (!r->segments)
+		return fault_set(why, "no memory to read the spool");
+	if (r->file->list(r->file, "seg", see_name, r) < 0)
+		return fault_sys(why, "reading the list of segments");
+	return 0;
 }
 
 /* is_blank - nothing but zeros: no batch was ever written there */
@@ -280,10 +294,9 @@ struct spool_replay *spool_replay_new(struct spool_file *file, struct fault *why
 
 	if (r) {
 		r->file = file;
-		r->segments = calloc(SPOOL_SEGMENTS_MAX + 1, sizeof *r->segments);
 		r->window = malloc(SPOOL_WINDOW + STATE_RECORD_MAX);
 	}
-	if (!r || !r->segments || !r->window) {
+	if (!r || !r->window) {
 		spool_replay_free(&r);
 		fault_set(why, "no memory to read the spool");
 		return NULL;
@@ -315,8 +328,8 @@ int spool_replay_open(struct spool_replay *r, struct fault *why)
 	r->walk = (struct spool_walk){
 		.file = r->file, .window = r->window, .record = see, .damage = see_damage, .arg = r
 	};
-	if (r->file->list(r->file, "seg", see_name, r) < 0)
-		return fault_sys(why, "reading the list of segments");
+	if (list_segments(r, why) < 0)
+		return -1;
 	for (unsigned i = 1; i <= r->nsegments; i++)
 		if (r->segments[i].state == SPOOL_REPLAY_RAW)
 			open_segment(r, i);
@@ -366,6 +379,7 @@ static void run_segment(struct spool_replay *r, unsigned number)
 
 	set_walk(r, number);
 	spool_walk(&r->walk);
+	s->is_pinned |= r->walk.is_unreadable;
 	s->tail = r->walk.tail;
 	s->lsn_first = r->walk.lsn_first;
 	s->lsn_next = r->walk.lsn_next;
@@ -482,6 +496,7 @@ static int give(struct spool_replay *r, unsigned segment, uint32_t ordinal, int 
 	r->walking = segment;
 	if (load(r, segment, m->accept, r->window, &record) < 0 || !spool_accept_get(record.payload, &accept)) {
 		damaged(r, m->accept, "a message that cannot be read");
+		r->segments[segment].is_pinned = true;
 		return 0;
 	}
 	with_state(r, m, &accept);

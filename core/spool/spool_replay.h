@@ -49,7 +49,8 @@ struct spool_replay_segment {
 	struct spool_replay_message *messages;
 	uint32_t count, cap;
 	uint8_t *holders;               /* a bit for each segment in which something about this one stands */
-	bool is_damaged, is_pinned;     /* pinned: by recovery, damage that it could not copy */
+	bool is_damaged;
+	bool is_pinned;                 /* not to be reused: what cannot be read now may be read another day */
 };
 
 struct spool_replay_view {              /* of each living message */

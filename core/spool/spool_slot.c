@@ -19,10 +19,7 @@ enum { GROUP = 256, GROW_BELOW = 32 };
 enum slot_state { SLOT_FREE, SLOT_OPEN, SLOT_CLOSING, SLOT_USED, SLOT_LEAVING, SLOT_CLEARING };
 
 struct stream { /* what a slot needs while it is written */
-	union {
-		struct list node; /* while nobody uses it */
-		crypto_generichash_state hash;
-	} u;
+	crypto_generichash_state hash;
 	char ring[SPOOL_SLOT_WINDOW];
 };
 
@@ -76,11 +73,11 @@ static int write_some(struct spool_slot *slot)
 		n = least(slot->upto - at, SPOOL_SLOT_WINDOW - at % SPOOL_SLOT_WINDOW);
 		if (spool_file_write_all(f, slot->fd, from, (size_t)n, at) < 0)
 			return -1;
-		crypto_generichash_update(&slot->stream->u.hash, (const unsigned char *)from, n);
+		crypto_generichash_update(&slot->stream->hash, (const unsigned char *)from, n);
 	}
 	if (!slot->is_last)
 		return f->push(f, slot->fd, slot->written, slot->upto - slot->written) < 0 ? -1 : 0;
-	crypto_generichash_final(&slot->stream->u.hash, slot->sum, sizeof slot->sum);
+	crypto_generichash_final(&slot->stream->hash, slot->sum, sizeof slot->sum);
 	return f->sync(f, slot->fd);
 }
 
@@ -122,10 +119,11 @@ static void put_job(struct spool_slot *slot, void (*work)(struct spool_job *), v
 
 static void give_stream(struct spool_slot *slot)
 {
+	struct spool_slots *y = &slot->spool->slots;
+
 	if (!slot->stream)
 		return;
-	list_init(&slot->stream->u.node);
-	list_append(&slot->spool->slots.streams, &slot->stream->u.node);
+	y->streams[y->nstreams++] = (uint8_t)(slot->stream - (struct stream *)(void *)y->windows);
 	slot->stream = NULL;
 }
 
@@ -220,18 +218,17 @@ static void write_done(struct spool_job *job)
 
 struct spool_slot *spool_slot_open(struct spool *sp, void (*moved)(void *arg), void *arg, struct spool_refusal *why)
 {
-	struct list *idle = list_is_empty(&sp->slots.streams) ? NULL : list_take(&sp->slots.idle), *stream;
+	struct list *idle = sp->slots.nstreams == 0 ? NULL : list_take(&sp->slots.idle);
 	struct spool_slot *slot;
 
 	if (!idle) {
 		*why = (struct spool_refusal){ 452, "too many big messages at once" };
 		return NULL;
 	}
-	stream = list_take(&sp->slots.streams);
 	slot = LIST_ITEM(idle, struct spool_slot, node);
 	sp->slots.free--;
-	slot->stream = container_of(stream, struct stream, u.node);
-	crypto_generichash_init(&slot->stream->u.hash, NULL, 0, SPOOL_SUM);
+	slot->stream = (struct stream *)(void *)sp->slots.windows + sp->slots.streams[--sp->slots.nstreams];
+	crypto_generichash_init(&slot->stream->hash, NULL, 0, SPOOL_SUM);
 	slot->length = slot->written = 0;
 	slot->moved = moved;
 	slot->arg = arg;
@@ -351,6 +348,8 @@ int spool_slots_found(struct spool *sp, unsigned number, struct fault *why)
 	list_init(&slot->node);
 	sp->slots.all[number] = slot;
 	sp->slots.count++;
+	if (number > sp->slots.highest)
+		sp->slots.highest = number;
 	return 0;
 }
 
@@ -367,7 +366,7 @@ int spool_slots_use(struct spool *sp, unsigned number, struct fault *why)
 
 void spool_slots_sweep(struct spool *sp)
 {
-	for (unsigned i = 1; i <= SPOOL_SLOTS_MAX; i++)
+	for (unsigned i = 1; i <= sp->slots.highest; i++)
 		if (sp->slots.all[i] && sp->slots.all[i]->state == SLOT_OPEN)
 			spool_slot_clear(sp, sp->slots.all[i]);
 }
@@ -467,15 +466,16 @@ int spool_slots_init(struct spool *sp, struct fault *why)
 	list_init(&y->leaving);
 	list_init(&y->ready);
 	list_init(&y->failed);
-	list_init(&y->streams);
 	y->all = calloc(SPOOL_SLOTS_MAX + 1, sizeof *y->all);
 	y->windows = mmap(NULL, SPOOL_STREAMS * sizeof(struct stream), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (!y->all || y->windows == MAP_FAILED) {
 		y->windows = NULL;
 		return fault_set(why, "no memory for slots");
 	}
-	for (unsigned i = 0; i < SPOOL_STREAMS; i++)
-		list_append(&y->streams, &((struct stream *)(void *)y->windows)[i].u.node);
+	while (y->nstreams < SPOOL_STREAMS) {
+		y->streams[y->nstreams] = (uint8_t)(SPOOL_STREAMS - 1 - y->nstreams); /* the lowest is used first: memory */
+		y->nstreams++;
+	}
 	return 0;
 }
 
@@ -483,7 +483,7 @@ void spool_slots_fini(struct spool *sp)
 {
 	struct spool_slots *y = &sp->slots;
 
-	for (unsigned i = 1; y->all && i <= SPOOL_SLOTS_MAX; i++) {
+	for (unsigned i = 1; i <= y->highest; i++) {
 		if (y->all[i] && y->all[i]->fd >= 0)
 			sp->file->close(sp->file, y->all[i]->fd);
 		free(y->all[i]);

@@ -12,8 +12,10 @@ static void fill(struct spool_walk *w, uint64_t offset, size_t n)
 	for (size_t at = 0; at < n; at += SPOOL_BLOCK) {
 		size_t block = n - at < SPOOL_BLOCK ? n - at : SPOOL_BLOCK;
 
-		if (spool_file_read_all(w->file, w->fd, w->window + at, block, offset + at) < 0)
-			memset(w->window + at, 0, block);
+		if (spool_file_read_all(w->file, w->fd, w->window + at, block, offset + at) == 0)
+			continue;
+		memset(w->window + at, 0, block);
+		w->is_unreadable = true;
 	}
 }
 
@@ -185,6 +187,7 @@ static void begin(struct spool_walk *w)
 	w->batches = 0;
 	w->lsn_first = w->lsn_next = w->durable_upto = 0;
 	w->tail = SPOOL_BLOCK;
+	w->is_unreadable = false;
 }
 
 bool spool_walk_first(struct spool_walk *w)

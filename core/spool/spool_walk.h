@@ -43,6 +43,7 @@ struct spool_walk {
 	uint64_t tail;          /* the first byte behind the last batch */
 	uint64_t lsn_first, lsn_next, durable_upto;
 	unsigned batches;
+	bool is_unreadable;     /* the disk refused to read some of it: what is there may yet be good */
 	/* its own */
 	uint32_t seed;
 	uint64_t lsn_upto, window_at;

@@ -191,22 +191,25 @@ static ssize_t do_write(struct spool_file *f, int fd, const struct iovec *v, int
 	return (ssize_t)total;
 }
 
-static int do_sync(struct spool_file *f, int fd)
+static void write_out(struct memory_file *m)
 {
-	struct memory_file *m = file_of(fd);
-
-	if (enter(disk_of(f), true) < 0) {
-		m->is_suspect = true;
-		memset(m->dirty, 0, sectors(m->cap)); /* as Linux does: the pages are clean now, and never written */
-		return -1;
-	}
 	for (size_t i = 0; i < sectors(m->size); i++)
 		if (m->dirty[i])
 			memcpy(m->disk + i * MEMORY_SECTOR, m->now + i * MEMORY_SECTOR, MEMORY_SECTOR);
-	if (m->cap)
-		memset(m->dirty, 0, sectors(m->cap));
 	m->disk_size = m->size;
-	return 0;
+}
+
+static int do_sync(struct spool_file *f, int fd)
+{
+	struct memory_disk *d = disk_of(f);
+	struct memory_file *m = file_of(fd);
+	int rc = enter(d, true);
+
+	if (rc == 0 || (d->failed_sync_keeps && !d->is_off))
+		write_out(m);
+	if (m->cap && !d->is_off)
+		memset(m->dirty, 0, sectors(m->cap)); /* as Linux does, also when it failed: the pages are clean now, and never written */
+	return rc;
 }
 
 static int do_reserve(struct spool_file *f, int fd, uint64_t offset, uint64_t n)
@@ -290,6 +293,20 @@ static int do_sync_dir(struct spool_file *f, const char *path)
 	return 0;
 }
 
+/* give_folder - of a file two levels down; given again for each file in it, which nobody minds */
+static void give_folder(const struct memory_file *m, const char *path, spool_file_each *each, void *arg)
+{
+	size_t n = strlen(path), folder;
+	char name[64];
+
+	if (strncmp(m->name, path, n) != 0 || m->name[n] != '/')
+		return;
+	folder = strcspn(m->name + n + 1, "/");
+	memcpy(name, m->name + n + 1, folder);
+	name[folder] = 0;
+	each(arg, name);
+}
+
 static int do_list(struct spool_file *f, const char *path, spool_file_each *each, void *arg)
 {
 	struct memory_disk *d = disk_of(f);
@@ -299,6 +316,8 @@ static int do_list(struct spool_file *f, const char *path, spool_file_each *each
 	for (unsigned i = 0; i < d->nfiles; i++)
 		if (d->files[i].is_linked && is_in(&d->files[i], path))
 			each(arg, strrchr(d->files[i].name, '/') + 1);
+		else if (d->files[i].is_linked)
+			give_folder(&d->files[i], path, each, arg);
 	return 0;
 }
 
@@ -332,6 +351,25 @@ void memory_disk_fini(struct memory_disk *d)
 		free(d->files[i].dirty);
 	}
 	d->nfiles = 0;
+}
+
+void memory_disk_copy(struct memory_disk *to, const struct memory_disk *from)
+{
+	assert(to->fds == 0 && from->fds == 0);
+	memory_disk_fini(to);
+	*to = *from;
+	for (unsigned i = 0; i < from->nfiles; i++) {
+		const struct memory_file *m = &from->files[i];
+
+		to->files[i].now = to->files[i].disk = to->files[i].dirty = NULL;
+		to->files[i].cap = 0;
+		if (m->cap == 0)
+			continue;
+		reserve(&to->files[i], m->cap);
+		memcpy(to->files[i].now, m->now, m->cap);
+		memcpy(to->files[i].disk, m->disk, m->cap);
+		memcpy(to->files[i].dirty, m->dirty, sectors(m->cap));
+	}
 }
 
 unsigned memory_disk_unsynced(const struct memory_disk *d)
@@ -377,7 +415,6 @@ static void crash_file(struct memory_file *m, uint64_t keep, unsigned *i)
 		memcpy(m->now, m->disk, m->cap);
 		memset(m->dirty, 0, sectors(m->cap));
 	}
-	m->is_suspect = false;
 }
 
 void memory_disk_crash(struct memory_disk *d, uint64_t keep)

@@ -19,7 +19,6 @@ struct memory_file {
 	bool is_linked, is_durable;     /* its name: now, after a crash */
 	uint8_t *now, *disk, *dirty;    /* dirty: a byte for each sector */
 	size_t size, disk_size, cap;
-	bool is_suspect;                /* a sync failed: the cache may show what the disk lacks */
 };
 
 struct memory_disk {
@@ -33,6 +32,7 @@ struct memory_disk {
 	bool fails_for_ever;            /* and all after it */
 	int fail_errno;
 	bool fails_syncs_only;          /* fail_at counts syncs */
+	bool failed_sync_keeps;         /* what a failed sync should have written is on the disk all the same */
 	unsigned syncs;
 	uint64_t space;                 /* bytes that are left */
 	unsigned fds;                   /* open now */
@@ -45,6 +45,7 @@ void memory_disk_fini(struct memory_disk *d);
 unsigned memory_disk_unsynced(const struct memory_disk *d);
 /* memory_disk_crash - thing i is kept if bit i is set; from the 64th on the bits come from a hash of `keep` */
 void memory_disk_crash(struct memory_disk *d, uint64_t keep);
+void memory_disk_copy(struct memory_disk *to, const struct memory_disk *from);  /* `to` is inited; no file is open */
 struct memory_file *memory_disk_find(struct memory_disk *d, const char *name);
 void memory_disk_set(struct memory_disk *d, const char *name, const void *bytes, size_t n);  /* durably */
 

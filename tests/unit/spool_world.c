@@ -45,6 +45,7 @@ static struct spool_handle *recovered(void *arg, const struct spool_found *found
 	l = &w->letters[number];
 	l->found++;
 	l->is_live = true;
+	l->is_finished = false; /* if it was, that is forgotten: it is ours again */
 	l->found_version = 0;
 	if (found->accept->state.blob.n == 4)
 		memcpy(&l->found_version, found->accept->state.blob.p, 4);
@@ -135,6 +136,12 @@ bool world_open(struct world *w)
 	}
 	w->damages = w->copies = w->failures = 0;
 	w->spool = spool_open(&w->options, &w->why);
+	for (unsigned i = 0; i < w->nletters; i++) { /* a bounce whose answer was lost, and which is there */
+		struct letter *l = &w->letters[i];
+
+		if (l->found > 0 && l->finishes && l->replaces->found == 0)
+			l->replaces->is_finished = l->replaces->is_gone = true;
+	}
 	return w->spool != NULL;
 }
 
@@ -171,11 +178,27 @@ void world_settle(struct world *w)
 	}
 }
 
+void world_save(struct world *to, const struct world *from)
+{
+	assert(!to->spool && !from->spool);
+	memory_disk_copy(&to->disk, &from->disk);
+	memcpy(to->letters, from->letters, from->nletters * sizeof *from->letters);
+	for (unsigned i = 0; i < from->nletters; i++) {
+		to->letters[i].world = to;
+		if (from->letters[i].replaces)
+			to->letters[i].replaces = to->letters + (from->letters[i].replaces - from->letters);
+	}
+	to->nletters = from->nletters;
+	to->now = from->now;
+}
+
 static void answered(struct spool_submit *s, enum spool_outcome outcome, const struct spool_refusal *why)
 {
 	struct letter *l = container_of(s, struct letter, submit);
 
 	assert(l->answer == LETTER_WAITING);
+	if (l->world->disk.is_off)
+		return; /* nobody hears it */
 	l->answer = outcome == SPOOL_DURABLE ? LETTER_DURABLE : outcome == SPOOL_KNOWN ? LETTER_KNOWN : LETTER_REFUSED;
 	l->code = why ? why->code : 0;
 	assert((outcome == SPOOL_REFUSED) == (why != NULL));
@@ -186,7 +209,7 @@ static void answered(struct spool_submit *s, enum spool_outcome outcome, const s
 	l->replaces->is_replacing = false;
 	if (outcome != SPOOL_DURABLE)
 		return;
-	if (s->nreplaces == 2) {
+	if (l->finishes) {
 		l->replaces->is_live = false;
 		l->replaces->is_finished = l->replaces->is_gone = true;
 	} else {
@@ -199,7 +222,7 @@ struct letter *world_letter(struct world *w, size_t body)
 	struct letter *l = &w->letters[w->nletters++];
 
 	assert(w->nletters <= WORLD_LETTERS && body <= WORLD_BODY);
-	*l = (struct letter){ .body = body };
+	*l = (struct letter){ .world = w, .body = body };
 	return l;
 }
 
@@ -228,8 +251,6 @@ static bool submit_with(struct world *w, struct letter *l, struct spool_replace 
 	taken = spool_submit(w->spool, &l->submit);
 	if (taken)
 		l->answer = LETTER_WAITING;
-	if (taken && replace && replace->is_done)
-		l->submit.nreplaces = 2; /* remembered for answered() */
 	return taken;
 }
 
@@ -272,6 +293,7 @@ struct letter *world_bounce(struct world *w, struct letter *of, bool is_done)
 	replace.recipients = RECIPIENTS;
 	replace.state = (struct spool_state){ &of->done, &of->failed, { (const char *)&of->version, 4 } };
 	l->replaces = of;
+	l->finishes = is_done;
 	of->is_replacing = true;
 	return submit_with(w, l, &replace) ? l : NULL;
 }
@@ -307,6 +329,8 @@ static const char *check_letter(struct world *w, struct letter *l)
 		return "refused, and there";
 	if (l->is_gone && l->found > 0)
 		return "finished, and there";
+	if (l->found > 0 && l->finishes && l->replaces->found > 0)
+		return "half of a batch";
 	if (l->found > 0 && l->found_version < l->durable_version)
 		return "its state is older than what was durable";
 	if (l->found > 0 && !world_reads(w, l))

@@ -16,7 +16,10 @@
 
 enum letter_answer { LETTER_UNSENT, LETTER_WAITING, LETTER_DURABLE, LETTER_KNOWN, LETTER_REFUSED };
 
+struct world;
+
 struct letter {
+	struct world *world;
 	struct spool_handle handle;
 	struct spool_submit submit;
 	enum letter_answer answer;
@@ -31,6 +34,7 @@ struct letter {
 	bool is_gone;                   /* and it is durable: must not come back */
 	bool is_replacing;
 	struct letter *replaces;
+	bool finishes;                  /* what it replaces */
 	unsigned found;                 /* times recovered in this run */
 };
 
@@ -53,6 +57,9 @@ void world_kill(struct world *w);               /* no flush; the disk keeps what
 void world_crash(struct world *w, uint64_t keep);
 void world_turn(struct world *w, unsigned times);
 void world_settle(struct world *w);             /* and then everything said so far is durable */
+
+/* What a crash would find, and how it was told: taken when the spool is closed. */
+void world_save(struct world *to, const struct world *from);    /* `to` is inited */
 
 /* A new letter; false: the batch is full. */
 struct letter *world_letter(struct world *w, size_t body);
