@@ -1,4 +1,4 @@
-#define _GNU_SOURCE             /* memfd_create, F_ADD_SEALS */
+#define _GNU_SOURCE /* memfd_create, F_ADD_SEALS */
 
 #include "ipc_channel.h"
 
@@ -12,19 +12,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The memory: ipc_ring_shared of A->B, that of B->A, up to IPC_CONTENT; then the bytes of A->B, those of B->A. */
+/*
+ * The memory: ipc_ring_shared of A->B, that of B->A, up to IPC_CONTENT; then the bytes of A->B,
+ * those of B->A.
+ */
 #define IPC_CONTENT 4096
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 _Static_assert(2 * sizeof(struct ipc_ring_shared) <= IPC_CONTENT, "the indexes have a page");
-_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "a lock would live in the other process");
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
+	       "a lock would live in the other process");
 
 enum channel_state {
 	CHANNEL_OPEN,
-	CHANNEL_SENSELESS,      /* the ring made no sense; broken() is due */
-	CHANNEL_BROKEN,         /* told */
-	CHANNEL_CLOSED          /* no owner; memory goes at the end of the turn */
+	CHANNEL_SENSELESS, /* the ring made no sense; broken() is due */
+	CHANNEL_BROKEN,    /* told */
+	CHANNEL_CLOSED     /* no owner; memory goes at the end of the turn */
 };
 
 struct ipc_channel {
@@ -34,13 +38,13 @@ struct ipc_channel {
 	char *memory;
 	size_t mapped;
 	struct ipc_ring in, out;
-	struct net_watch wake;          /* ours */
+	struct net_watch wake; /* ours */
 	int wake_other;
 	struct net_deferred inward, outward, death;
 	enum channel_state state;
 	bool is_paused;
-	bool is_waiting;                /* a send was refused; writable() is due */
-	size_t refused;                 /* the largest payload that was */
+	bool is_waiting; /* a send was refused; writable() is due */
+	size_t refused;  /* the largest payload that was */
 };
 
 int ipc_channel_make(struct ipc_channel_fds *out, size_t ring_size, struct fault *why)
@@ -52,7 +56,8 @@ int ipc_channel_make(struct ipc_channel_fds *out, size_t ring_size, struct fault
 		fault_sys(why, "no memory for a channel");
 		goto failed;
 	}
-	if (ftruncate(out->memory, (off_t)(IPC_CONTENT + 2 * ring_size)) < 0 || fcntl(out->memory, F_ADD_SEALS, SEALS) < 0) {
+	if (ftruncate(out->memory, (off_t)(IPC_CONTENT + 2 * ring_size)) < 0 ||
+	    fcntl(out->memory, F_ADD_SEALS, SEALS) < 0) {
 		fault_sys(why, "cannot give a channel its size of 2 * %zu bytes", ring_size);
 		goto failed;
 	}
@@ -97,7 +102,10 @@ static void tell_broken(struct ipc_channel *c)
 	c->ops->broken(c->owner, &why);
 }
 
-/* poke - the counter can only be full when the other side has not looked for 2^64 wake-ups: it is awake */
+/*
+ * poke - the counter can only be full when the other side has not looked for 2^64 wake-ups: it is
+ * awake
+ */
 static void poke(struct ipc_channel *c)
 {
 	uint64_t one = 1;
@@ -105,7 +113,6 @@ static void poke(struct ipc_channel *c)
 	while (write(c->wake_other, &one, sizeof one) < 0 && errno == EINTR)
 		;
 }
-
 
 static void look_for_room(struct ipc_channel *c)
 {
@@ -135,7 +142,9 @@ static void outward(struct net_deferred *d)
 		look_for_room(c);
 }
 
-/* take_frames - true: the other side may have more; false: it will wake us, or we are not to look */
+/*
+ * take_frames - true: the other side may have more; false: it will wake us, or we are not to look
+ */
 static bool take_frames(struct ipc_channel *c)
 {
 	for (unsigned i = 0; i < IPC_FRAMES_A_TURN; i++) {
@@ -196,7 +205,10 @@ static void bury(struct net_deferred *d)
 	free(c);
 }
 
-/* map - the seals make sure that the size which is checked here stays: no fault can come from touching the memory */
+/*
+ * map - the seals make sure that the size which is checked here stays: no fault can come from
+ * touching the memory
+ */
 static int map(struct ipc_channel *c, int fd, struct fault *why)
 {
 	struct stat st;
@@ -204,7 +216,8 @@ static int map(struct ipc_channel *c, int fd, struct fault *why)
 
 	if (fstat(fd, &st) < 0)
 		return fault_sys(why, "cannot look at the memory of a channel");
-	if (st.st_size <= IPC_CONTENT || !ipc_ring_is_size((uint64_t)(st.st_size - IPC_CONTENT) / 2) ||
+	if (st.st_size <= IPC_CONTENT ||
+	    !ipc_ring_is_size((uint64_t)(st.st_size - IPC_CONTENT) / 2) ||
 	    (st.st_size - IPC_CONTENT) % 2 || seals < 0 || (seals & SEALS) != SEALS)
 		return fault_set(why, "this is not the memory of a channel");
 	c->mapped = (size_t)st.st_size;
@@ -225,8 +238,9 @@ static struct ipc_ring ring_of(const struct ipc_channel *c, unsigned number)
 	};
 }
 
-struct ipc_channel *ipc_channel_open(struct net_loop *loop, struct ipc_channel_fds *fds, enum ipc_end end,
-				     const struct ipc_channel_ops *ops, void *owner, struct fault *why)
+struct ipc_channel *ipc_channel_open(struct net_loop *loop, struct ipc_channel_fds *fds,
+				     enum ipc_end end, const struct ipc_channel_ops *ops,
+				     void *owner, struct fault *why)
 {
 	struct ipc_channel *c = calloc(1, sizeof *c);
 
@@ -253,7 +267,7 @@ struct ipc_channel *ipc_channel_open(struct net_loop *loop, struct ipc_channel_f
 	c->wake_other = end == IPC_END_A ? fds->wake_b : fds->wake_a;
 	close(fds->memory);
 	*fds = (struct ipc_channel_fds){ -1, -1, -1 };
-	net_loop_defer(loop, &c->inward);         /* frames sent before we came were not announced */
+	net_loop_defer(loop, &c->inward); /* frames sent before we came were not announced */
 	return c;
 }
 
@@ -282,7 +296,8 @@ void ipc_channel_want(struct ipc_channel *c, size_t payload)
 	net_loop_defer(c->loop, &c->outward);
 }
 
-bool ipc_channel_send(struct ipc_channel *c, const struct ipc_frame *head, const struct str *parts, unsigned nparts)
+bool ipc_channel_send(struct ipc_channel *c, const struct ipc_frame *head, const struct str *parts,
+		      unsigned nparts)
 {
 	size_t payload = 0;
 

@@ -1,27 +1,32 @@
 #include "ipc_lease.h"
 
 /*
- * lease   = id u16(variant) u8(is_expired) str(envelope) str(next_hop) str(key) str(header) u64(body_length) str(body)
- *           str(vars) str(last) u16(count) 1*1000( u32(index) u32(attempts) )
+ * lease   = id u16(variant) u8(is_expired) str(envelope) str(next_hop) str(key) str(header)
+ *           u64(body_length) str(body) str(vars) str(last)
+ *           u16(count) 1*1000( u32(index) u32(attempts) )
  * result  = u16(count) *1000outcome str(vars) u8(has_bounce) [ str(bounce) ]
- * outcome = u32(index) u8(outcome) u16(code) same(text) [ same(key) same(next_hop) ] [ u64(retry) ]
- *                                              ; key and next hop: only of ROUTE; retry: only of DEFER
+ * outcome = u32(index) u8(outcome) u16(code) same(text)
+ *           [ same(key) same(next_hop) ]       ; only of ROUTE
+ *           [ u64(retry) ]                     ; only of DEFER
  * same    = u8(1)                              ; as that of the outcome before
  *         / u8(0) str
  */
 
 static bool is_lease(const struct ipc_lease *l)
 {
-	return l->envelope.n > 0 && l->envelope.n <= IPC_ENVELOPE_MAX && l->next_hop.n <= IPC_NEXT_HOP && l->key.n <= IPC_NEXT_HOP &&
-	       l->header.n <= IPC_HEADER_MAX && l->body.n <= IPC_BODY_INLINE && l->body.n <= l->body_length && l->vars.n <= IPC_VARS &&
+	return l->envelope.n > 0 && l->envelope.n <= IPC_ENVELOPE_MAX &&
+	       l->next_hop.n <= IPC_NEXT_HOP && l->key.n <= IPC_NEXT_HOP &&
+	       l->header.n <= IPC_HEADER_MAX && l->body.n <= IPC_BODY_INLINE &&
+	       l->body.n <= l->body_length && l->vars.n <= IPC_VARS &&
 	       l->last.n <= IPC_REPLY_TEXT && l->nrcpts >= 1 && l->nrcpts <= IPC_LEASE_RCPTS;
 }
 
 static bool put_lease(struct buf *b, const struct ipc_lease *l)
 {
-	if (!is_lease(l) || !wire_id(b, &l->id) || !wire_u16(b, l->variant) || !wire_u8(b, l->is_expired) ||
-	    !wire_str(b, l->envelope) || !wire_str(b, l->next_hop) || !wire_str(b, l->key) || !wire_str(b, l->header) ||
-	    !wire_u64(b, l->body_length) || !wire_str(b, l->body) || !wire_str(b, l->vars) || !wire_str(b, l->last) ||
+	if (!is_lease(l) || !wire_id(b, &l->id) || !wire_u16(b, l->variant) ||
+	    !wire_u8(b, l->is_expired) || !wire_str(b, l->envelope) || !wire_str(b, l->next_hop) ||
+	    !wire_str(b, l->key) || !wire_str(b, l->header) || !wire_u64(b, l->body_length) ||
+	    !wire_str(b, l->body) || !wire_str(b, l->vars) || !wire_str(b, l->last) ||
 	    !wire_u16(b, (uint16_t)l->nrcpts))
 		return false;
 	for (unsigned i = 0; i < l->nrcpts; i++)
@@ -77,8 +82,9 @@ static bool is_outcome(const struct ipc_outcome_of *o)
 {
 	bool is_route = o->outcome == IPC_OUTCOME_ROUTE;
 
-	return o->outcome < IPC_OUTCOMES && o->code <= 599 && o->text.n <= IPC_REPLY_TEXT && o->key.n <= IPC_NEXT_HOP &&
-	       o->next_hop.n <= IPC_NEXT_HOP && (!is_route || (o->key.n > 0 && o->next_hop.n > 0));
+	return o->outcome < IPC_OUTCOMES && o->code <= 599 && o->text.n <= IPC_REPLY_TEXT &&
+	       o->key.n <= IPC_NEXT_HOP && o->next_hop.n <= IPC_NEXT_HOP &&
+	       (!is_route || (o->key.n > 0 && o->next_hop.n > 0));
 }
 
 static bool put_same(struct buf *b, struct str s, struct str before)
@@ -89,8 +95,8 @@ static bool put_same(struct buf *b, struct str s, struct str before)
 }
 
 /*
- * Of `before` only what crossed counts: the last outcome's text, but the last *route's* key and next hop. Writer and reader
- * both keep it so.
+ * Of `before` only what crossed counts: the last outcome's text, but the last *route's* key and
+ * next hop. Writer and reader both keep it so.
  */
 struct crossed {
 	struct str text, key, next_hop;
@@ -98,12 +104,13 @@ struct crossed {
 
 static bool put_outcome(struct buf *b, const struct ipc_outcome_of *o, struct crossed *before)
 {
-	if (!is_outcome(o) || !wire_u32(b, o->index) || !wire_u8(b, (uint8_t)o->outcome) || !wire_u16(b, o->code) ||
-	    !put_same(b, o->text, before->text))
+	if (!is_outcome(o) || !wire_u32(b, o->index) || !wire_u8(b, (uint8_t)o->outcome) ||
+	    !wire_u16(b, o->code) || !put_same(b, o->text, before->text))
 		return false;
 	before->text = o->text;
 	if (o->outcome == IPC_OUTCOME_ROUTE) {
-		if (!put_same(b, o->key, before->key) || !put_same(b, o->next_hop, before->next_hop))
+		if (!put_same(b, o->key, before->key) ||
+		    !put_same(b, o->next_hop, before->next_hop))
 			return false;
 		before->key = o->key;
 		before->next_hop = o->next_hop;
@@ -121,7 +128,8 @@ static bool put_result(struct buf *b, const struct ipc_result *r)
 	for (unsigned i = 0; i < r->noutcomes; i++)
 		if (!put_outcome(b, &r->outcomes[i], &before))
 			return false;
-	return wire_str(b, r->vars) && wire_u8(b, r->has_bounce) && (!r->has_bounce || wire_str(b, r->bounce));
+	return wire_str(b, r->vars) && wire_u8(b, r->has_bounce) &&
+	       (!r->has_bounce || wire_str(b, r->bounce));
 }
 
 bool ipc_result_encode(struct buf *b, const struct ipc_result *r)

@@ -1,10 +1,12 @@
 /*
  * ipc_lease - the spool lends a message to a deliver process: the frames and their payloads.
  *
- * What        ROUTE asks for next hops; DISPATCH asks for an attempt to one next hop for some recipients; READ fetches the rest
- *             of a big body; RESULT ends the attempt. The tag of all of them is the lease.
- * Invariants  a lease ends with ROUTED or RESULT, or with the channel: then the message is due again. A frame about a lease that
- *             does not exist is ignored and counted. The spool never trusts an index it did not lend.
+ * What        ROUTE asks for next hops; DISPATCH asks for an attempt to one next hop for some
+ *             recipients; READ fetches the rest of a big body; RESULT ends the attempt. The tag
+ *             of all of them is the lease.
+ * Invariants  a lease ends with ROUTED or RESULT, or with the channel: then the message is due
+ *             again. A frame about a lease that does not exist is ignored and counted. The spool
+ *             never trusts an index it did not lend.
  * Bounds      IPC_LEASE_RCPTS recipients per lease; IPC_BODY_INLINE bytes of the body come along.
  */
 #ifndef IPC_LEASE_H
@@ -13,9 +15,9 @@
 #include "ipc_submit.h"
 
 #define IPC_LEASE_RCPTS 1000
-#define IPC_NEXT_HOP 256        /* text of a next hop or key */
-#define IPC_READ_MAX (64 * 1024)
-#define IPC_VARS (24 * 1024)    /* packed */
+#define IPC_NEXT_HOP    256 /* text of a next hop or key */
+#define IPC_READ_MAX    (64 * 1024)
+#define IPC_VARS        (24 * 1024) /* packed */
 
 /* clang-format off */
 enum ipc_lease_type {
@@ -41,42 +43,45 @@ enum ipc_outcome {
 struct ipc_lease {
 	struct id id;
 	uint16_t variant;
-	bool is_expired;                /* make no attempt: fail the recipients, with a bounce */
-	struct str envelope;            /* mail/envelope.h text, all recipients */
-	struct str next_hop, key;       /* DISPATCH */
-	struct str header;              /* DISPATCH */
+	bool is_expired;          /* make no attempt: fail the recipients, with a bounce */
+	struct str envelope;      /* mail/envelope.h text, all recipients */
+	struct str next_hop, key; /* DISPATCH */
+	struct str header;        /* DISPATCH */
 	uint64_t body_length;
-	struct str body;                /* DISPATCH: its first bytes, all of it up to IPC_BODY_INLINE */
-	struct str vars;                /* packed, as last stored; empty: those of the envelope */
-	struct str last;                /* text of the last failure, for a bounce of an expired message */
+	struct str body; /* DISPATCH: its first bytes, all of it up to IPC_BODY_INLINE */
+	struct str vars; /* packed, as last stored; empty: those of the envelope */
+	struct str last; /* text of the last failure, for a bounce of an expired message */
 	unsigned nrcpts;
 	struct {
-		uint32_t index;         /* into the envelope's recipients */
-		uint32_t attempts;      /* made so far */
+		uint32_t index;    /* into the envelope's recipients */
+		uint32_t attempts; /* made so far */
 	} rcpts[IPC_LEASE_RCPTS];
 };
 
 struct ipc_outcome_of {
 	uint32_t index;
 	enum ipc_outcome outcome;
-	uint16_t code;                  /* of the reply; 0: none */
-	struct str text;                /* "5.1.1 no such user", at most IPC_REPLY_TEXT bytes */
-	struct str key, next_hop;       /* ROUTE, both not empty; of any other outcome they do not cross */
-	uint64_t retry_us;              /* DEFER: 0 = the schedule decides; of any other outcome it does not cross */
+	uint16_t code;   /* of the reply; 0: none */
+	struct str text; /* "5.1.1 no such user", at most IPC_REPLY_TEXT bytes */
+	/* Of ROUTE, both not empty; of any other outcome they do not cross. */
+	struct str key, next_hop;
+	/* Of DEFER: 0 = the schedule decides; of any other outcome it does not cross. */
+	uint64_t retry_us;
 };
 
 /* Recipients of the lease that no outcome names were not tried: they are due again. */
 struct ipc_result {
 	unsigned noutcomes;
 	struct ipc_outcome_of outcomes[IPC_LEASE_RCPTS];
-	struct str vars;                /* packed, when a hook changed them; else empty */
+	struct str vars; /* packed, when a hook changed them; else empty */
 	bool has_bounce;
-	struct str bounce;              /* an encoded ipc_submit, committed in one batch with these outcomes */
+	struct str bounce; /* an encoded ipc_submit, committed in one batch with these outcomes */
 };
 
 /*
- * ROUTED has the shape of RESULT. A text, key or next hop equal to that of the outcome before crosses once. As in ipc_submit,
- * a false encoder leaves b as it was; a thousand long, different texts may pass IPC_FRAME_MAX.
+ * ROUTED has the shape of RESULT. A text, key or next hop equal to that of the outcome before
+ * crosses once. As in ipc_submit, a false encoder leaves b as it was; a thousand long, different
+ * texts may pass IPC_FRAME_MAX.
  */
 bool ipc_lease_encode(struct buf *b, const struct ipc_lease *l);
 bool ipc_lease_decode(struct str payload, struct ipc_lease *out);

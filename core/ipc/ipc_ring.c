@@ -5,16 +5,17 @@
 #include <string.h>
 
 /*
- * No wake-up is lost, for each announcement is a store, a full fence and a look at what the other side stores first:
+ * No wake-up is lost, for each announcement is a store, a full fence and a look at what the other
+ * side stores first:
  *
  *   reader, going to sleep            writer
  *     sleeps = 1                        written = ...
  *     fence                             fence
  *     look at written                   look at sleeps
  *
- * Whatever the order, one of them sees the other's store: the reader stays awake, or the writer wakes it. The writer's wait
- * for room is the same with `wants` and `taken`. Both flags are cleared by an exchange, so that one announcement earns one
- * wake-up.
+ * Whatever the order, one of them sees the other's store: the reader stays awake, or the writer
+ * wakes it. The writer's wait for room is the same with `wants` and `taken`. Both flags are cleared
+ * by an exchange, so that one announcement earns one wake-up.
  */
 
 static uint64_t aligned(uint64_t n)
@@ -53,7 +54,10 @@ static void copy_out(const struct ipc_ring *r, uint64_t at, char *to, size_t n)
 	memcpy(to + first, r->data, n - first);
 }
 
-/* The two words of a head. It lies in memory that may change while we look: each is stored and loaded once, whole. */
+/*
+ * The two words of a head. It lies in memory that may change while we look: each is stored and
+ * loaded once, whole.
+ */
 static uint64_t *head_at(const struct ipc_ring *r, uint64_t at)
 {
 	return (uint64_t *)(void *)(r->data + (at & (r->size - 1)));
@@ -70,7 +74,8 @@ enum step ipc_ring_room(const struct ipc_ring *r, size_t *room)
 	return STEP_DONE;
 }
 
-enum step ipc_ring_put(struct ipc_ring *r, const struct ipc_frame *head, const struct str *parts, unsigned nparts)
+enum step ipc_ring_put(struct ipc_ring *r, const struct ipc_frame *head, const struct str *parts,
+		       unsigned nparts)
 {
 	uint64_t size = IPC_HEAD, at = r->at, *words;
 	size_t room;
@@ -83,7 +88,8 @@ enum step ipc_ring_put(struct ipc_ring *r, const struct ipc_frame *head, const s
 	if (aligned(size) > room)
 		return STEP_MORE;
 	words = head_at(r, at);
-	__atomic_store_n(&words[0], size | (uint64_t)head->type << 32 | (uint64_t)head->flags << 48, __ATOMIC_RELAXED);
+	__atomic_store_n(&words[0], size | (uint64_t)head->type << 32 | (uint64_t)head->flags << 48,
+			 __ATOMIC_RELAXED);
 	__atomic_store_n(&words[1], head->tag, __ATOMIC_RELAXED);
 	at += IPC_HEAD;
 	for (unsigned i = 0; i < nparts; i++) {
@@ -99,7 +105,8 @@ enum step ipc_ring_put(struct ipc_ring *r, const struct ipc_frame *head, const s
 bool ipc_ring_wakes_reader(struct ipc_ring *r)
 {
 	atomic_thread_fence(memory_order_seq_cst);
-	return atomic_load_explicit(&r->shared->sleeps, memory_order_relaxed) && atomic_exchange(&r->shared->sleeps, 0);
+	return atomic_load_explicit(&r->shared->sleeps, memory_order_relaxed) &&
+	       atomic_exchange(&r->shared->sleeps, 0);
 }
 
 enum step ipc_ring_wait(struct ipc_ring *r, size_t payload)

@@ -8,13 +8,15 @@
 
 static bool put_variant(struct buf *b, const struct ipc_variant *v)
 {
-	return v->envelope.n > 0 && v->envelope.n <= IPC_ENVELOPE_MAX && v->header.n <= IPC_HEADER_MAX &&
-	       wire_u8(b, (uint8_t)v->state) && wire_str(b, v->envelope) && wire_str(b, v->header);
+	return v->envelope.n > 0 && v->envelope.n <= IPC_ENVELOPE_MAX &&
+	       v->header.n <= IPC_HEADER_MAX && wire_u8(b, (uint8_t)v->state) &&
+	       wire_str(b, v->envelope) && wire_str(b, v->header);
 }
 
 static bool put_submit(struct buf *b, const struct ipc_submit *s)
 {
-	if (s->nvariants < 1 || s->nvariants > IPC_VARIANTS || !wire_id(b, &s->id) || !wire_u8(b, (uint8_t)s->nvariants))
+	if (s->nvariants < 1 || s->nvariants > IPC_VARIANTS || !wire_id(b, &s->id) ||
+	    !wire_u8(b, (uint8_t)s->nvariants))
 		return false;
 	for (unsigned i = 0; i < s->nvariants; i++)
 		if (!put_variant(b, &s->variants[i]))
@@ -84,7 +86,8 @@ static bool is_line(struct str s)
 
 static bool is_refusal(const struct ipc_refusal *r)
 {
-	return is_reply_code(r->code) && r->esc.n <= IPC_ESC && is_line(r->esc) && r->text.n <= IPC_REPLY_TEXT && is_line(r->text);
+	return is_reply_code(r->code) && r->esc.n <= IPC_ESC && is_line(r->esc) &&
+	       r->text.n <= IPC_REPLY_TEXT && is_line(r->text);
 }
 
 bool ipc_refusal_encode(struct buf *b, const struct ipc_refusal *r)

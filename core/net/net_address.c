@@ -24,17 +24,20 @@ static struct in_addr mapped_of(const struct net_address *a)
 
 static int wrong(struct str text, struct fault *why)
 {
-	return fault_set(why, "\"%.*s\" is not an address: expected 127.0.0.1:25, [2001:db8::1]:25 or unix:/path",
-			 STR_ARG(str_head(text, 200)));
+	return fault_set(
+		why,
+		"\"%.*s\" is not an address: expected 127.0.0.1:25, [2001:db8::1]:25 or unix:/path",
+		STR_ARG(str_head(text, 200)));
 }
 
 static int parse_unix(struct str path, struct net_address *out, struct fault *why)
 {
 	if (path.n == 0 || path.p[0] != '/' || str_find(path, '\0') >= 0)
-		return fault_set(why, "\"unix:%.*s\": the path of a socket must be absolute", STR_ARG(str_head(path, 200)));
+		return fault_set(why, "\"unix:%.*s\": the path of a socket must be absolute",
+				 STR_ARG(str_head(path, 200)));
 	if (path.n >= sizeof out->u.un.sun_path)
-		return fault_set(why, "\"unix:%.*s\": the path of a socket has at most %zu bytes", STR_ARG(str_head(path, 200)),
-				 sizeof out->u.un.sun_path - 1);
+		return fault_set(why, "\"unix:%.*s\": the path of a socket has at most %zu bytes",
+				 STR_ARG(str_head(path, 200)), sizeof out->u.un.sun_path - 1);
 	out->u.un.sun_family = AF_UNIX;
 	memcpy(out->u.un.sun_path, path.p, path.n);
 	out->n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.n + 1);
@@ -98,7 +101,10 @@ const char *net_address_host(const struct net_address *a, char text[NET_ADDRESS_
 	}
 }
 
-/* path_of - peers that did not bind have no path; the kernel need not terminate one of full length */
+/*
+ * path_of - peers that did not bind have no path; the kernel need not terminate one of full
+ * length
+ */
 static struct str path_of(const struct net_address *a)
 {
 	size_t n = a->n - offsetof(struct sockaddr_un, sun_path);
@@ -106,7 +112,9 @@ static struct str path_of(const struct net_address *a)
 
 	if (a->n <= offsetof(struct sockaddr_un, sun_path) || path[0] == '\0')
 		return STR_NONE;
-	return (struct str){ path, strnlen(path, n < sizeof a->u.un.sun_path ? n : sizeof a->u.un.sun_path) };
+	return (struct str){
+		path, strnlen(path, n < sizeof a->u.un.sun_path ? n : sizeof a->u.un.sun_path)
+	};
 }
 
 const char *net_address_text(const struct net_address *a, char text[NET_ADDRESS_TEXT])
@@ -117,8 +125,8 @@ const char *net_address_text(const struct net_address *a, char text[NET_ADDRESS_
 	case AF_INET:
 	case AF_INET6:
 		net_address_host(a, host);
-		snprintf(text, NET_ADDRESS_TEXT, strchr(host, ':') ? "[%.100s]:%u" : "%.100s:%u", host,
-			 (unsigned)net_address_port(a));
+		snprintf(text, NET_ADDRESS_TEXT, strchr(host, ':') ? "[%.100s]:%u" : "%.100s:%u",
+			 host, (unsigned)net_address_port(a));
 		return text;
 	case AF_UNIX:
 		snprintf(text, NET_ADDRESS_TEXT, "unix:%.*s", STR_ARG(path_of(a)));
@@ -151,7 +159,8 @@ bool net_address_is_local(const struct net_address *a)
 	case AF_INET:
 		return is_loopback(a->u.in.sin_addr);
 	case AF_INET6:
-		return is_mapped(a) ? is_loopback(mapped_of(a)) : IN6_IS_ADDR_LOOPBACK(&a->u.in6.sin6_addr);
+		return is_mapped(a) ? is_loopback(mapped_of(a))
+				    : IN6_IS_ADDR_LOOPBACK(&a->u.in6.sin6_addr);
 	case AF_UNIX:
 		return true;
 	default:

@@ -10,21 +10,21 @@
 /*
  *   connect() --> CONNECTING --writable--> OPEN <-- new()
  *                      |                    |
- *                      +------ end() -------+--> ENDED         told the owner, who has yet to close
+ *                      +------ end() -------+--> ENDED     the owner was told, and has yet to close
  *                      |                    |      |
  *                      |                  close()  |
  *                      |                    v      v
- *                      |                   CLOSING             no owner; the rest of the output goes out
+ *                      |                   CLOSING         no owner; the rest of the output leaves
  *                      |                    |    |
  *                      |                    |  shut(), with unread input
  *                      |                    |    v
- *                      |                    |  DRAINING        our side is shut; the peer's rest is thrown away
+ *                      |                    |  DRAINING    our side is shut; what comes is dropped
  *                      |                    v    v
- *                      +--- abort() -----> DEAD                descriptor closed; memory goes at the end of the turn
+ *                      +--- abort() -----> DEAD            closed; memory goes at the turn's end
  *
- * CONNECTING, OPEN, ENDED have an owner. `broken` is the errno that made writing pointless. From CLOSING on the alarm is
- * the linger, before that it is the deadline, set lazily: moving a deadline into the future is a store, and the alarm that
- * comes too early is set again.
+ * CONNECTING, OPEN, ENDED have an owner. `broken` is the errno that made writing pointless. From
+ * CLOSING on the alarm is the linger, before that it is the deadline, set lazily: moving a deadline
+ * into the future is a store, and the alarm that comes too early is set again.
  */
 enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_ENDED, CONN_CLOSING, CONN_DRAINING, CONN_DEAD };
 
@@ -42,14 +42,15 @@ struct net_conn {
 	int broken;
 	enum conn_state state;
 	bool is_paused, is_eof;
-	bool is_waiting;                /* resumed: show what is in the buffer */
-	bool is_full;                   /* the producer was, or may have been, told to stop */
-	bool is_blocked;                /* the kernel took no more: wait for writable */
+	bool is_waiting; /* resumed: show what is in the buffer */
+	bool is_full;    /* the producer was, or may have been, told to stop */
+	bool is_blocked; /* the kernel took no more: wait for writable */
 };
 
 /*
- * Where every read lands first. The owner of an empty input buffer works on it in place and takes what it can; only what
- * is left moves to the connection's own memory. So reading 64 KiB costs no copy, and waiting connections cost no buffer.
+ * Where every read lands first. The owner of an empty input buffer works on it in place and takes
+ * what it can; only what is left moves to the connection's own memory. So reading 64 KiB costs no
+ * copy, and waiting connections cost no buffer.
  */
 static char landing[NET_READ];
 
@@ -96,7 +97,8 @@ static void die(struct net_conn *c)
 	net_loop_defer(c->loop, &c->turn);
 }
 
-static void explain(const struct net_conn *c, enum net_end end, bool was_connecting, struct fault *why)
+static void explain(const struct net_conn *c, enum net_end end, bool was_connecting,
+		    struct fault *why)
 {
 	switch (end) {
 	case NET_END_PEER:
@@ -107,7 +109,8 @@ static void explain(const struct net_conn *c, enum net_end end, bool was_connect
 		fault_sys(why, was_connecting ? "cannot connect" : "the connection broke");
 		break;
 	case NET_END_DEADLINE:
-		fault_set(why, was_connecting ? "no connection within the time allowed" : "no progress within the time allowed");
+		fault_set(why, was_connecting ? "no connection within the time allowed"
+					      : "no progress within the time allowed");
 		break;
 	case NET_ENDS:
 		break;
@@ -131,7 +134,7 @@ static void show(struct net_conn *c, size_t n)
 	struct buf own = c->in;
 
 	if (buf_len(&own) > 0) {
-		buf_add(&c->in, (struct str){ landing, n });    /* conn_read left no more than there is room for */
+		buf_add(&c->in, (struct str){ landing, n }); /* conn_read asked how much fits */
 		c->ops->readable(c->owner);
 		return;
 	}
@@ -165,7 +168,10 @@ static void conn_read(struct net_conn *c)
 	}
 }
 
-/* broke - the peer's last words (a 421 before it closed) may wait in the kernel: they come before the end */
+/*
+ * broke - the peer's last words (a 421 before it closed) may wait in the kernel: they come before
+ * the end
+ */
 static void broke(struct net_conn *c, int error)
 {
 	c->broken = error;
@@ -179,7 +185,10 @@ static void broke(struct net_conn *c, int error)
 		die(c);
 }
 
-/* shut - all is written. Closing with input unread would send a reset, which destroys the last reply in the peer's buffer. */
+/*
+ * shut - all is written. Closing with input unread would send a reset, which destroys the last
+ * reply in the peer's buffer.
+ */
 static void shut(struct net_conn *c)
 {
 	bool is_unread = buf_len(&c->in) > 0;
@@ -188,7 +197,7 @@ static void shut(struct net_conn *c)
 	if (!is_unread && !c->is_eof)
 		n = recv(fd_of(c), landing, sizeof landing, MSG_DONTWAIT);
 	if ((is_unread && !c->is_eof) || n > 0) {
-		(void)shutdown(fd_of(c), SHUT_WR);      /* a peer that is gone already shows in the next read */
+		(void)shutdown(fd_of(c), SHUT_WR); /* it fails where the next read will */
 		c->drained = (uint32_t)n;
 		enter(c, CONN_DRAINING);
 		return;
@@ -279,7 +288,10 @@ static int interest(const struct net_conn *c)
 	return 0;
 }
 
-/* at_end - what calls during this turn asked for; callbacks here may close, so the state is looked at anew after each */
+/*
+ * at_end - what calls during this turn asked for; callbacks here may close, so the state is
+ * looked at anew after each
+ */
 static void at_end(struct net_deferred *d)
 {
 	struct net_conn *c = container_of(d, struct net_conn, turn);
@@ -390,7 +402,10 @@ static int bind_from(int fd, const struct net_address *from, struct fault *why)
 	char text[NET_ADDRESS_TEXT];
 	int on = 1;
 
-	/* The kernel chooses the port at connect, when it knows the peer: 60,000 connections per peer rather than in all. */
+	/*
+	 * The kernel chooses the port at connect, when it knows the peer: 60,000 connections per
+	 * peer rather than in all.
+	 */
 	if (from->u.any.sa_family != AF_UNIX && net_address_port(from) == 0)
 		(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
 	if (bind(fd, &from->u.any, from->n) < 0)
@@ -398,8 +413,9 @@ static int bind_from(int fd, const struct net_address *from, struct fault *why)
 	return 0;
 }
 
-struct net_conn *net_conn_connect(struct net_loop *loop, const struct net_address *to, const struct net_address *from,
-				  const struct net_conn_options *o, struct fault *why)
+struct net_conn *net_conn_connect(struct net_loop *loop, const struct net_address *to,
+				  const struct net_address *from, const struct net_conn_options *o,
+				  struct fault *why)
 {
 	char text[NET_ADDRESS_TEXT];
 	struct net_conn *c;
@@ -422,7 +438,7 @@ struct net_conn *net_conn_connect(struct net_loop *loop, const struct net_addres
 		net_loop_defer(loop, &c->turn);
 		return c;
 	}
-	net_watch_want(&c->watch, interest(c));         /* one that succeeded at once is writable at once */
+	net_watch_want(&c->watch, interest(c)); /* when it succeeds at once, it is writable */
 	return c;
 }
 

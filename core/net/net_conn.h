@@ -3,14 +3,17 @@
  *
  * What        bytes in a bounded buffer each way over a non-blocking socket; later TLS in between.
  * Why         the one owner of sockets: above it there are slices, replies and events, no errno.
- * Invariants  no callback runs inside a call into this file, none after net_conn_close. Output is written at the end of the
- *             turn, in one piece: a pipelined group of replies is one segment. A full input buffer or net_conn_pause stops
- *             reading, and thereby the peer. All bytes are shown before the peer's end is told; while paused it is not
- *             looked for.
- * Ownership   new/connect: heap, from a free list; net_conn_close takes the pointer by address; memory dies at the end of
- *             the turn. `owner` is borrowed. Slices of net_conn_in() die when readable() returns; what was not taken stays.
- * Bounds      in_max and out_max at birth; one deadline per connection, always set by the owner. A connection whose input
- *             was taken and whose output was written holds at most NET_CONN_KEEP bytes each way.
+ * Invariants  no callback runs inside a call into this file, none after net_conn_close. Output is
+ *             written at the end of the turn, in one piece: a pipelined group of replies is one
+ *             segment. A full input buffer or net_conn_pause stops reading, and thereby the peer.
+ *             All bytes are shown before the peer's end is told; while paused it is not looked
+ *             for.
+ * Ownership   new/connect: heap, from a free list; net_conn_close takes the pointer by address;
+ *             memory dies at the end of the turn. `owner` is borrowed. Slices of net_conn_in()
+ *             die when readable() returns; what was not taken stays.
+ * Bounds      in_max and out_max at birth; one deadline per connection, always set by the owner.
+ *             A connection whose input was taken and whose output was written holds at most
+ *             NET_CONN_KEEP bytes each way.
  */
 #ifndef NET_CONN_H
 #define NET_CONN_H
@@ -19,28 +22,31 @@
 #include "net_address.h"
 #include "net_loop.h"
 
-#define NET_READ (64 * 1024)            /* at most, from one connection in one turn */
-#define NET_CONN_KEEP 512
-#define NET_CONN_SPARES 64              /* connections kept for reuse */
-#define NET_LINGER (5 * UINT64_C(1000000))
-#define NET_DRAIN (1024 * 1024)         /* read and thrown away after a close, so that a reset does not overtake the last reply */
-#define NET_FOREVER UINT64_MAX          /* for net_conn_deadline: none */
+#define NET_READ        (64 * 1024) /* at most, from one connection in one turn */
+#define NET_CONN_KEEP   512
+#define NET_CONN_SPARES 64 /* connections kept for reuse */
+#define NET_LINGER      (5 * UINT64_C(1000000))
+#define NET_DRAIN       (1024 * 1024) /* dropped after a close, lest a reset overtake it */
+#define NET_FOREVER     UINT64_MAX    /* for net_conn_deadline: none */
 
 struct net_conn;
 
 enum net_end {
-	NET_END_PEER,           /* the peer closed its side; what is written now may still reach it */
-	NET_END_ERROR,          /* a socket error: reset, unreachable, refused */
-	NET_END_DEADLINE,       /* the deadline passed; a last reply may be written */
+	NET_END_PEER,     /* the peer closed its side; what is written now may still reach it */
+	NET_END_ERROR,    /* a socket error: reset, unreachable, refused */
+	NET_END_DEADLINE, /* the deadline passed; a last reply may be written */
 	NET_ENDS
 };
 
 struct net_conn_ops {
-	void (*connected)(void *owner);                 /* outbound only, else NULL */
-	void (*readable)(void *owner);                  /* net_conn_in() grew, or reading was resumed with bytes waiting */
-	void (*drained)(void *owner);                   /* may be NULL. Output fell to a quarter of its bound, after it was
-	                                                 * full or a write was refused */
-	void (*ended)(void *owner, enum net_end end, const struct fault *why);  /* once; then only close is left */
+	/* Outbound only, else NULL. */
+	void (*connected)(void *owner);
+	/* net_conn_in() grew, or reading was resumed with bytes waiting. */
+	void (*readable)(void *owner);
+	/* Or NULL. Output fell to a quarter of its bound, after it was full or refused a write. */
+	void (*drained)(void *owner);
+	/* Once; then only close is left. */
+	void (*ended)(void *owner, enum net_end end, const struct fault *why);
 };
 
 struct net_conn_options {
@@ -49,27 +55,45 @@ struct net_conn_options {
 	size_t in_max, out_max;
 };
 
-struct net_conn *net_conn_new(struct net_loop *loop, int fd, const struct net_conn_options *o);  /* takes fd */
-/* NULL and `why` when not even the attempt could be made; else connected() or ended() comes. `from` may be NULL. */
-struct net_conn *net_conn_connect(struct net_loop *loop, const struct net_address *to, const struct net_address *from,
-				  const struct net_conn_options *o, struct fault *why);
+/* Takes fd. */
+struct net_conn *net_conn_new(struct net_loop *loop, int fd, const struct net_conn_options *o);
+/*
+ * NULL and `why` when not even the attempt could be made; else connected() or ended() comes.
+ * `from` may be NULL.
+ */
+struct net_conn *net_conn_connect(struct net_loop *loop, const struct net_address *to,
+				  const struct net_address *from, const struct net_conn_options *o,
+				  struct fault *why);
 
-struct buf *net_conn_in(struct net_conn *c);            /* take from it; anything left is shown again with the next bytes.
-                                                         * Ask anew each time: taking makes room to read */
-bool net_conn_write(struct net_conn *c, struct str s);  /* false: no room, nothing was queued; drained() comes */
-struct buf *net_conn_out(struct net_conn *c);           /* write in place, then net_conn_flush_later() */
-void net_conn_flush_later(struct net_conn *c);          /* at the end of this turn */
-bool net_conn_full(const struct net_conn *c);           /* more than half of out_max waits: stop producing until drained() */
+/*
+ * Take from it; what is left is shown again with the next bytes. Ask anew each time: taking makes
+ * room to read.
+ */
+struct buf *net_conn_in(struct net_conn *c);
+/* false: no room, nothing was queued; drained() comes. */
+bool net_conn_write(struct net_conn *c, struct str s);
+/* Write in place, then net_conn_flush_later(): at the end of this turn. */
+struct buf *net_conn_out(struct net_conn *c);
+void net_conn_flush_later(struct net_conn *c);
+/* More than half of out_max waits: stop producing until drained(). */
+bool net_conn_full(const struct net_conn *c);
 void net_conn_pause(struct net_conn *c);
-void net_conn_resume(struct net_conn *c);               /* readable() comes in this turn if bytes wait in the buffer */
-void net_conn_deadline(struct net_conn *c, uint64_t after_us);  /* from now; replaces the former; cheap */
-void net_conn_peer(const struct net_conn *c, struct net_address *out);  /* a system call: ask once */
+/* readable() comes in this turn if bytes wait in the buffer. */
+void net_conn_resume(struct net_conn *c);
+/* From now; replaces the former; cheap. */
+void net_conn_deadline(struct net_conn *c, uint64_t after_us);
+/* A system call: ask once. */
+void net_conn_peer(const struct net_conn *c, struct net_address *out);
 void net_conn_local(const struct net_conn *c, struct net_address *out);
 uint64_t net_conn_bytes_in(const struct net_conn *c);
 uint64_t net_conn_bytes_out(const struct net_conn *c);
 
-/* Closes after what is queued was written, for at most NET_LINGER; no callback comes any more. NULL-safe, leaves NULL. */
+/*
+ * Closes after what is queued was written, for at most NET_LINGER; no callback comes any more.
+ * NULL-safe, leaves NULL.
+ */
 void net_conn_close(struct net_conn **c);
-void net_conn_abort(struct net_conn **c);               /* at once, queued output is lost */
+/* At once; queued output is lost. */
+void net_conn_abort(struct net_conn **c);
 
 #endif

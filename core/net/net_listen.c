@@ -1,4 +1,4 @@
-#define _GNU_SOURCE             /* accept4 */
+#define _GNU_SOURCE /* accept4 */
 
 #include "net_listen.h"
 
@@ -15,14 +15,17 @@
 struct net_listen {
 	struct net_loop *loop;
 	struct net_watch watch;
-	struct net_timer rest;          /* runs while descriptors or memory are short */
+	struct net_timer rest; /* runs while descriptors or memory are short */
 	struct net_deferred death;
 	void (*accepted)(void *owner, int fd);
 	void *owner;
 	bool is_paused, is_closed;
 };
 
-/* clear_stale - a socket's path outlives a process that was killed; one that somebody listens on is not touched */
+/*
+ * clear_stale - a socket's path outlives a process that was killed; one that somebody listens on
+ * is not touched
+ */
 static int clear_stale(const struct net_address *at, struct fault *why)
 {
 	const char *path = at->u.un.sun_path;
@@ -50,7 +53,10 @@ out:
 	return rc;
 }
 
-/* set_options - an accepted socket inherits TCP_NODELAY. One listener is one family, so that 0.0.0.0 and [::] go together. */
+/*
+ * set_options - an accepted socket inherits TCP_NODELAY. One listener is one family, so that
+ * 0.0.0.0 and [::] go together.
+ */
 static int set_options(int fd, sa_family_t family, struct fault *why)
 {
 	int on = 1;
@@ -104,7 +110,10 @@ static void take_breath(struct net_listen *l)
 	update(l);
 }
 
-/* is_its_own - the error belongs to the connection that was to be accepted (accept(2), "Error handling") */
+/*
+ * is_its_own - the error belongs to the connection that was to be accepted (accept(2), "Error
+ * handling")
+ */
 static bool is_its_own(int error)
 {
 	switch (error) {
@@ -147,7 +156,8 @@ static void bury(struct net_deferred *d)
 	free(container_of(d, struct net_listen, death));
 }
 
-struct net_listen *net_listen_new(struct net_loop *loop, int fd, void (*accepted)(void *owner, int fd), void *owner)
+struct net_listen *net_listen_new(struct net_loop *loop, int fd,
+				  void (*accepted)(void *owner, int fd), void *owner)
 {
 	struct net_listen *l = calloc(1, sizeof *l);
 

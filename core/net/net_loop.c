@@ -7,18 +7,18 @@
 #include "counter.h"
 
 /*
- * A turn: libev's wait ends -> begin() takes the time -> the callbacks of descriptors and timers -> libev prepares to wait
- * again -> finish() runs what was deferred. (libev runs "check" watchers before the callbacks, not after them: the end of
- * a turn is its "prepare".)
+ * A turn: libev's wait ends -> begin() takes the time -> the callbacks of descriptors and timers
+ * -> libev prepares to wait again -> finish() runs what was deferred. (libev runs "check"
+ * watchers before the callbacks, not after them: the end of a turn is its "prepare".)
  */
 struct net_loop {
 	struct ev_loop *ev;
 	struct ev_check begin;
 	struct ev_prepare finish;
-	struct ev_idle awake;           /* active while work waits for the next turn: then libev does not sleep */
+	struct ev_idle awake; /* active while work waits: then libev does not sleep */
 	struct ev_timer beat;
 	struct list deferred;
-	struct list next;               /* becomes `deferred` after the end of this turn */
+	struct list next; /* becomes `deferred` after the end of this turn */
 	uint64_t now;
 	bool stopped;
 };
@@ -81,7 +81,7 @@ static void stay_awake(struct ev_loop *ev, struct ev_idle *w, int events)
 
 static void beat(struct ev_loop *ev, struct ev_timer *w, int events)
 {
-	(void)ev, (void)w, (void)events;        /* the turn that it began has counted already */
+	(void)ev, (void)w, (void)events; /* the turn that it began has counted already */
 }
 
 struct net_loop *net_loop_new(void)
@@ -90,8 +90,12 @@ struct net_loop *net_loop_new(void)
 
 	if (!loop)
 		abort();
-	/* No environment, no inotify, no timerfd: a role's list of system calls stays as short as what is used here. */
-	loop->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV | EVFLAG_NOINOTIFY | EVFLAG_NOSIGMASK | EVFLAG_NOTIMERFD);
+	/*
+	 * No environment, no inotify, no timerfd: a role's list of system calls stays as short as
+	 * what is used here.
+	 */
+	loop->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV | EVFLAG_NOINOTIFY |
+			       EVFLAG_NOSIGMASK | EVFLAG_NOTIMERFD);
 	if (!loop->ev || ev_backend(loop->ev) != EVBACKEND_EPOLL)
 		abort();
 	list_init(&loop->deferred);
@@ -131,7 +135,7 @@ void net_loop_run(struct net_loop *loop)
 		ev_run(loop->ev, 0);
 	}
 	loop->stopped = false;
-	run_deferred(loop);             /* libev leaves the turn in which it is stopped at once */
+	run_deferred(loop); /* libev leaves the turn in which it is stopped at once */
 }
 
 void net_loop_stop(struct net_loop *loop)
@@ -217,7 +221,8 @@ static void watch_ready(struct ev_loop *ev, struct ev_io *io, int events)
 	w->ready(w, events & (EV_READ | EV_WRITE));
 }
 
-void net_watch_init(struct net_watch *w, struct net_loop *loop, int fd, void (*ready)(struct net_watch *, int))
+void net_watch_init(struct net_watch *w, struct net_loop *loop, int fd,
+		    void (*ready)(struct net_watch *, int))
 {
 	ev_io_init(&w->ev, watch_ready, fd, 0);
 	w->loop = loop;

@@ -26,7 +26,10 @@ static void lease(struct str payload)
 	buf_fini(&b);
 }
 
-/* A neighbour may repeat what could have crossed once: what it meant, said shorter, means the same. */
+/*
+ * A neighbour may repeat what could have crossed once: what it meant, said shorter, means the
+ * same.
+ */
 static void result(struct str payload)
 {
 	static struct ipc_result r, back;

@@ -6,14 +6,28 @@
 #include <string.h>
 
 /*
- * Both ends of one ring, and a neighbour between them that writes what it likes. The input is a list of moves: a byte that
- * says which, then eight bytes of argument.
+ * Both ends of one ring, and a neighbour between them that writes what it likes. The input is a
+ * list of moves: a byte that says which, then eight bytes of argument.
  */
 #define SIZE IPC_RING_LEAST
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-enum move { WRITTEN, WRITTEN_NEAR, TAKEN, TAKEN_NEAR, FLAGS, HEAD, BYTE, TAKE, PUT, WAIT, SLEEP, JUMP, MOVES };
+enum move {
+	WRITTEN,
+	WRITTEN_NEAR,
+	TAKEN,
+	TAKEN_NEAR,
+	FLAGS,
+	HEAD,
+	BYTE,
+	TAKE,
+	PUT,
+	WAIT,
+	SLEEP,
+	JUMP,
+	MOVES
+};
 
 struct game {
 	struct ipc_ring_shared *shared;

@@ -15,7 +15,8 @@ static void check(bool holds)
 /* What is an address is shown as one, and what is shown is the same place. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	char *copy = malloc(n ? n : 1), text[NET_ADDRESS_TEXT], again[NET_ADDRESS_TEXT], host[NET_ADDRESS_TEXT];
+	char *copy = malloc(n ? n : 1), text[NET_ADDRESS_TEXT], again[NET_ADDRESS_TEXT],
+	     host[NET_ADDRESS_TEXT];
 	struct net_address a, b;
 	struct fault why = { 0 };
 

@@ -6,7 +6,10 @@
 
 #include "check.h"
 
-/* Each piece lies in memory of exactly its size; at the end the whole is decoded where the caller has it. */
+/*
+ * Each piece lies in memory of exactly its size; at the end the whole is decoded where the caller
+ * has it.
+ */
 static void only_whole(struct str whole, bool (*decodes)(struct str))
 {
 	char *more = malloc(whole.n + 1);

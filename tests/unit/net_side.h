@@ -18,8 +18,8 @@ struct side {
 	struct net_conn *c;
 	int peer;
 	struct buf got;
-	size_t take;                    /* at most, of what is shown; SIZE_MAX: all */
-	const char *reply;              /* written for every readable() */
+	size_t take;       /* at most, of what is shown; SIZE_MAX: all */
+	const char *reply; /* written for every readable() */
 	enum act on_connected, on_readable, on_drained, on_ended;
 	unsigned connected, readable, drained, ended;
 	enum net_end end;
@@ -44,7 +44,10 @@ static inline void act(struct side *s, enum act what)
 		CALL(net_conn_abort(&s->c));
 }
 
-/* told - a callback: not inside a call, not after the close, and with the calls in it watched again */
+/*
+ * told - a callback: not inside a call, not after the close, and with the calls in it watched
+ * again
+ */
 static struct side *told(void *owner)
 {
 	struct side *s = owner;
@@ -111,11 +114,14 @@ static const struct net_conn_ops side_ops = {
 
 static inline struct net_conn_options side_options(struct side *s, size_t in_max, size_t out_max)
 {
-	return (struct net_conn_options){ .ops = &side_ops, .owner = s, .in_max = in_max, .out_max = out_max };
+	return (struct net_conn_options){
+		.ops = &side_ops, .owner = s, .in_max = in_max, .out_max = out_max
+	};
 }
 
 /* side_pair - over a socketpair of that type; SOCK_SEQPACKET shows which bytes left in one piece */
-static inline void side_pair(struct net_loop *loop, struct side *s, int type, size_t in_max, size_t out_max)
+static inline void side_pair(struct net_loop *loop, struct side *s, int type, size_t in_max,
+			     size_t out_max)
 {
 	struct net_conn_options o = side_options(s, in_max, out_max);
 	int ends[2];
@@ -148,7 +154,8 @@ static inline void peer_hears(const struct side *s, const char *text)
 	ssize_t n = recv(s->peer, got, sizeof got, 0);
 
 	if (n < 0 || (size_t)n != strlen(text) || memcmp(got, text, (size_t)n) != 0)
-		fail_msg("the peer heard '%.*s' (%zd), not '%s'", (int)(n < 0 ? 0 : n), got, n, text);
+		fail_msg("the peer heard '%.*s' (%zd), not '%s'", (int)(n < 0 ? 0 : n), got, n,
+			 text);
 }
 
 static inline void side_got(const struct side *s, const char *text)

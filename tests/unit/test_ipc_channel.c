@@ -1,4 +1,4 @@
-#define _GNU_SOURCE             /* memfd_create, F_ADD_SEALS */
+#define _GNU_SOURCE /* memfd_create, F_ADD_SEALS */
 
 #include "ipc_channel.h"
 
@@ -14,7 +14,7 @@
 struct side {
 	struct ipc_channel *c;
 	unsigned frames, writable, broken;
-	uint64_t tags;                  /* sum */
+	uint64_t tags; /* sum */
 	size_t bytes;
 	unsigned pause_after, close_after;
 	bool echo, close_when_broken, is_garbage;
@@ -36,8 +36,9 @@ static void side_frame(void *owner, const struct ipc_frame *frame)
 		ipc_channel_pause(s->c);
 	if (s->frames == s->close_after)
 		ipc_channel_close(&s->c);
-	if (frame->payload.n && !s->is_garbage)         /* still there after the close */
-		assert_true(frame->payload.p[0] == bytes[0] && frame->payload.p[frame->payload.n - 1] == bytes[0]);
+	if (frame->payload.n && !s->is_garbage) /* still there after the close */
+		assert_true(frame->payload.p[0] == bytes[0] &&
+			    frame->payload.p[frame->payload.n - 1] == bytes[0]);
 }
 
 static void side_writable(void *owner)
@@ -55,15 +56,19 @@ static void side_broken(void *owner, const struct fault *why)
 		ipc_channel_close(&s->c);
 }
 
-static const struct ipc_channel_ops ops = { .frame = side_frame, .writable = side_writable, .broken = side_broken };
+static const struct ipc_channel_ops ops = { .frame = side_frame,
+					    .writable = side_writable,
+					    .broken = side_broken };
 
 static struct ipc_channel_fds copy_of(const struct ipc_channel_fds *fds)
 {
-	return (struct ipc_channel_fds){ fcntl(fds->memory, F_DUPFD_CLOEXEC, 0), fcntl(fds->wake_a, F_DUPFD_CLOEXEC, 0),
+	return (struct ipc_channel_fds){ fcntl(fds->memory, F_DUPFD_CLOEXEC, 0),
+					 fcntl(fds->wake_a, F_DUPFD_CLOEXEC, 0),
 					 fcntl(fds->wake_b, F_DUPFD_CLOEXEC, 0) };
 }
 
-static void open_end(struct net_loop *loop, struct side *s, const struct ipc_channel_fds *fds, enum ipc_end end)
+static void open_end(struct net_loop *loop, struct side *s, const struct ipc_channel_fds *fds,
+		     enum ipc_end end)
 {
 	struct ipc_channel_fds mine = copy_of(fds);
 	struct fault why;
@@ -124,7 +129,7 @@ TEST(frames_cross_both_ways)
 	x.b.echo = true;
 	for (unsigned i = 1; i <= 10; i++)
 		assert_true(say(&x.a, i, i * 1000));
-	assert_int_equal(x.b.frames, 0);                /* not inside the call */
+	assert_int_equal(x.b.frames, 0); /* not inside the call */
 	UNTIL(*state, x.a.frames == 10);
 	assert_int_equal(x.a.tags, 55);
 	assert_int_equal(x.a.bytes, 55000);
@@ -141,7 +146,7 @@ TEST(what_was_sent_before_the_other_end_opened_is_not_lost)
 	assert_true(say(&x.a, 1, 0));
 	turn(*state);
 	assert_true(say(&x.a, 2, 10));
-	ipc_channel_close(&x.a.c);                      /* nor what was sent by one that is gone */
+	ipc_channel_close(&x.a.c); /* nor what was sent by one that is gone */
 	turn(*state);
 	open_end(*state, &x.b, &x.fds, IPC_END_B);
 	turn(*state);
@@ -165,7 +170,7 @@ TEST(a_sleeping_reader_is_woken_once_a_turn_and_one_that_is_awake_never)
 	open_end(*state, &x.a, &x.fds, IPC_END_A);
 	assert_true(say(&x.a, 1, 1));
 	turn(*state);
-	assert_int_equal(signals(&x), 0);               /* there is nobody: who opens looks first */
+	assert_int_equal(signals(&x), 0); /* there is nobody: who opens looks first */
 	open_end(*state, &x.b, &x.fds, IPC_END_B);
 	turn(*state);
 	for (unsigned i = 0; i < 10; i++)
@@ -177,7 +182,8 @@ TEST(a_sleeping_reader_is_woken_once_a_turn_and_one_that_is_awake_never)
 	assert_true(say(&x.a, 1, 1));
 	assert_true(say(&x.a, 1, 1));
 	turn(*state);
-	assert_int_equal(signals(&x), 0);               /* it was woken by the first ones, and has not slept since */
+	assert_int_equal(signals(&x),
+			 0); /* it was woken by the first ones, and has not slept since */
 	ipc_channel_resume(x.b.c);
 	turn(*state);
 	assert_int_equal(x.b.frames, 13);
@@ -210,6 +216,26 @@ TEST(a_refused_send_is_followed_by_writable_when_its_frame_fits)
 		CHECK_INT(i, x.a.writable, 1);
 		close_both(*state, &x);
 	}
+}
+
+TEST(who_wants_room_is_told_when_it_is_there)
+{
+	struct both x;
+
+	open_both(*state, &x);
+	ipc_channel_want(x.a.c, 1000); /* it is there now, and the answer still comes later */
+	assert_int_equal(x.a.writable, 0);
+	turn(*state);
+	assert_int_equal(x.a.writable, 1);
+	ipc_channel_pause(x.b.c);
+	while (say(&x.a, 1, 1000))
+		;
+	ipc_channel_want(x.a.c, RING / 2 - IPC_HEAD);
+	turn(*state);
+	ipc_channel_resume(x.b.c);
+	UNTIL(*state, x.a.writable == 2);
+	assert_true(ipc_channel_room(x.a.c) >= RING / 2 - IPC_HEAD);
+	close_both(*state, &x);
 }
 
 TEST(the_room_that_is_told_is_there)
@@ -259,7 +285,7 @@ TEST(a_pause_stops_frames_at_once_and_a_resume_brings_the_rest)
 	assert_int_equal(x.b.frames, 2);
 	turn(*state);
 	assert_int_equal(x.b.frames, 5);
-	assert_true(say(&x.a, 1, 10));                  /* and it sleeps again as it should */
+	assert_true(say(&x.a, 1, 10)); /* and it sleeps again as it should */
 	UNTIL(*state, x.b.frames == 6);
 	close_both(*state, &x);
 }
@@ -302,7 +328,7 @@ TEST(nonsense_in_the_ring_ends_the_channel_once_and_nothing_else)
 		x.b.close_when_broken = is_closing;
 		p = memory_of(&x, &n);
 		assert_true(say(&x.a, 1, 100));
-		memset(p + n - 2 * RING, 0xff, 64);     /* the first head of A -> B */
+		memset(p + n - 2 * RING, 0xff, 64); /* the first head of A -> B */
 		for (unsigned i = 0; i < 5; i++)
 			turn(*state);
 		assert_int_equal(x.b.frames, 0);
@@ -373,9 +399,13 @@ TEST(only_the_memory_of_a_channel_is_opened)
 		int fd = memfd_create("odd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 		assert_int_equal(ipc_channel_make(&fds, RING, NULL), 0);
-		assert_int_equal(ftruncate(fd, 4096 + 2 * RING + (i == 1) * 4096 - (i == 2) * (4096 + RING)), 0);
+		assert_int_equal(
+			ftruncate(fd, 4096 + 2 * RING + (i == 1) * 4096 - (i == 2) * (4096 + RING)),
+			0);
 		if (i != 0)
-			assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+			assert_int_equal(
+				fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
+				0);
 		if (i == 3) {
 			close(fd);
 			fd = -1;
@@ -410,12 +440,14 @@ int main(void)
 		CHANNEL_TEST(what_was_sent_before_the_other_end_opened_is_not_lost),
 		CHANNEL_TEST(a_sleeping_reader_is_woken_once_a_turn_and_one_that_is_awake_never),
 		CHANNEL_TEST(a_refused_send_is_followed_by_writable_when_its_frame_fits),
+		CHANNEL_TEST(who_wants_room_is_told_when_it_is_there),
 		CHANNEL_TEST(the_room_that_is_told_is_there),
 		CHANNEL_TEST(a_turn_takes_a_bounded_number_of_frames),
 		CHANNEL_TEST(a_pause_stops_frames_at_once_and_a_resume_brings_the_rest),
 		CHANNEL_TEST(an_owner_may_close_inside_frame),
 		CHANNEL_TEST(nonsense_in_the_ring_ends_the_channel_once_and_nothing_else),
-		CHANNEL_TEST(a_reader_that_lies_breaks_the_channel_of_the_writer_outside_of_the_call),
+		CHANNEL_TEST(
+			a_reader_that_lies_breaks_the_channel_of_the_writer_outside_of_the_call),
 		CHANNEL_TEST(no_garbage_hurts),
 		CHANNEL_TEST(only_the_memory_of_a_channel_is_opened),
 		CHANNEL_TEST(the_size_of_the_memory_is_sealed),

@@ -1,7 +1,8 @@
 /* layer: ipc */
 /*
- * Two processes, one channel, real sleep: a wake-up that is lost is a process that never wakes, and the alarm ends the test.
- * The child echoes every frame; the parent has `window` frames under way and checks that they come back whole and in order.
+ * Two processes, one channel, real sleep: a wake-up that is lost is a process that never wakes,
+ * and the alarm ends the test. The child echoes every frame; the parent has `window` frames under
+ * way and checks that they come back whole and in order.
  */
 #include "ipc_channel.h"
 
@@ -11,13 +12,13 @@
 
 #include "check.h"
 
-#define PATIENCE 60             /* seconds */
+#define PATIENCE 60 /* seconds */
 
 struct end {
 	struct net_loop *loop;
 	struct ipc_channel *c;
 	unsigned sent, got, all, window;
-	size_t most;            /* bytes of a payload */
+	size_t most; /* bytes of a payload */
 	bool is_broken;
 };
 
@@ -78,7 +79,8 @@ static void send_more(void *owner)
 	while (e->sent < e->all && e->sent - e->got < e->window) {
 		struct str payload = { bytes + e->sent % 251, size_of(e, e->sent) };
 
-		if (!ipc_channel_send(e->c, &(struct ipc_frame){ .type = 1, .tag = e->sent }, &payload, 1))
+		if (!ipc_channel_send(e->c, &(struct ipc_frame){ .type = 1, .tag = e->sent },
+				      &payload, 1))
 			return;
 		e->sent++;
 	}
@@ -98,14 +100,19 @@ static void check_echo(void *owner, const struct ipc_frame *frame)
 	send_more(e);
 }
 
-static const struct ipc_channel_ops child_ops = { .frame = echo, .writable = echo_kept, .broken = broken };
-static const struct ipc_channel_ops parent_ops = { .frame = check_echo, .writable = send_more, .broken = broken };
+static const struct ipc_channel_ops child_ops = { .frame = echo,
+						  .writable = echo_kept,
+						  .broken = broken };
+static const struct ipc_channel_ops parent_ops = { .frame = check_echo,
+						   .writable = send_more,
+						   .broken = broken };
 
 static int run(struct end *e, struct ipc_channel_fds *fds, enum ipc_end which)
 {
 	alarm(PATIENCE);
 	e->loop = net_loop_new();
-	e->c = ipc_channel_open(e->loop, fds, which, which == IPC_END_A ? &parent_ops : &child_ops, e, NULL);
+	e->c = ipc_channel_open(e->loop, fds, which, which == IPC_END_A ? &parent_ops : &child_ops,
+				e, NULL);
 	if (!e->c)
 		return 1;
 	if (which == IPC_END_A)
@@ -126,11 +133,14 @@ static void gave_up(int number)
 TEST(nothing_is_lost_and_nobody_oversleeps)
 {
 	static const struct end samples[] = {
-		{ .all = 30000, .window = 1, .most = 64 },              /* each frame finds the other asleep, or nearly so */
+		/* Each frame finds the other asleep, or nearly so. */
+		{ .all = 30000, .window = 1, .most = 64 },
 		{ .all = 30000, .window = 2, .most = 64 },
 		{ .all = 40000, .window = 7, .most = 2000 },
-		{ .all = 40000, .window = 100000, .most = 300 },        /* as much as fits: both rings fill */
-		{ .all = 10000, .window = 100000, .most = 30000 },      /* a frame is nearly half a ring: waiting for room */
+		/* As much as fits: both rings fill. */
+		{ .all = 40000, .window = 100000, .most = 300 },
+		/* A frame is nearly half a ring: waiting for room. */
+		{ .all = 10000, .window = 100000, .most = 30000 },
 	};
 
 	signal(SIGALRM, gave_up);
@@ -146,7 +156,8 @@ TEST(nothing_is_lost_and_nobody_oversleeps)
 		fflush(NULL);
 		pid = fork();
 		assert_true(pid >= 0);
-		childs = (struct ipc_channel_fds){ dup(fds.memory), dup(fds.wake_a), dup(fds.wake_b) };
+		childs = (struct ipc_channel_fds){ dup(fds.memory), dup(fds.wake_a),
+						   dup(fds.wake_b) };
 		if (pid == 0)
 			_exit(run(&e, &childs, IPC_END_B));
 		ipc_channel_fds_close(&childs);

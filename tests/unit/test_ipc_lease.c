@@ -29,13 +29,13 @@ static void sample_result(void)
 	result = (struct ipc_result){
 		.noutcomes = 7,
 		.outcomes = {
-			{ .index = 0, .outcome = IPC_OUTCOME_ROUTE, .key = STR("k"), .next_hop = STR("h:25") },
-			{ .index = 1, .outcome = IPC_OUTCOME_DONE, .code = 250, .text = STR("2.0.0 ok") },
-			{ .index = 2, .outcome = IPC_OUTCOME_DONE, .code = 250, .text = STR("2.0.0 ok") },
-			{ .index = 3, .outcome = IPC_OUTCOME_ROUTE, .text = STR("x"), .key = STR("k"), .next_hop = STR("h:25") },
-			{ .index = 4, .outcome = IPC_OUTCOME_DEFER, .code = 451, .text = STR("4.0.0 later"), .retry_us = 60000000 },
-			{ .index = 5, .outcome = IPC_OUTCOME_FAIL, .code = 550, .text = STR("5.1.1 no") },
-			{ .index = 6, .outcome = IPC_OUTCOME_HOLD, .text = STR("no route") },
+			{ 0, IPC_OUTCOME_ROUTE, 0, STR(""), STR("k"), STR("h:25"), 0 },
+			{ 1, IPC_OUTCOME_DONE, 250, STR("2.0.0 ok"), STR(""), STR(""), 0 },
+			{ 2, IPC_OUTCOME_DONE, 250, STR("2.0.0 ok"), STR(""), STR(""), 0 },
+			{ 3, IPC_OUTCOME_ROUTE, 0, STR("x"), STR("k"), STR("h:25"), 0 },
+			{ 4, IPC_OUTCOME_DEFER, 451, STR("4.0.0 no"), STR(""), STR(""), 60000000 },
+			{ 5, IPC_OUTCOME_FAIL, 550, STR("5.1.1 no"), STR(""), STR(""), 0 },
+			{ 6, IPC_OUTCOME_HOLD, 0, STR("no route"), STR(""), STR(""), 0 },
 		},
 		.vars = STR("packed"),
 		.has_bounce = true,
@@ -129,7 +129,10 @@ TEST(a_thousand_recipients_with_one_route_are_small)
 	result = (struct ipc_result){ .noutcomes = IPC_LEASE_RCPTS };
 	for (unsigned i = 0; i < IPC_LEASE_RCPTS; i++)
 		result.outcomes[i] = (struct ipc_outcome_of){
-			.index = i, .outcome = IPC_OUTCOME_ROUTE, .key = STR("example.org"), .next_hop = STR("192.0.2.1:25"),
+			.index = i,
+			.outcome = IPC_OUTCOME_ROUTE,
+			.key = STR("example.org"),
+			.next_hop = STR("192.0.2.1:25"),
 		};
 	assert_true(ipc_result_encode(&b, &result));
 	assert_true(buf_len(&b) < IPC_LEASE_RCPTS * 11);
@@ -212,7 +215,7 @@ TEST(a_result_beyond_a_bound_is_not_encoded)
 
 	result.noutcomes = IPC_LEASE_RCPTS + 1;
 	result_refused(IPC_FRAME_MAX);
-	result.outcomes[0].key = STR_NONE;              /* a route without its key, or its next hop */
+	result.outcomes[0].key = STR_NONE; /* a route without its key, or its next hop */
 	result_refused(IPC_FRAME_MAX);
 	result.outcomes[3].next_hop = STR_NONE;
 	result_refused(IPC_FRAME_MAX);
@@ -226,7 +229,10 @@ TEST(a_result_beyond_a_bound_is_not_encoded)
 	result_refused(IPC_FRAME_MAX);
 }
 
-/* Whatever one byte is changed to, the decoder answers, and what it takes the encoder would have sent. */
+/*
+ * Whatever one byte is changed to, the decoder answers, and what it takes the encoder would have
+ * sent.
+ */
 TEST(no_changed_byte_makes_a_struct_that_could_not_be_sent)
 {
 	struct buf b, again;
@@ -270,7 +276,7 @@ TEST(a_first_outcome_cannot_borrow_from_one_before)
 	wire_u8(&b, IPC_OUTCOME_ROUTE);
 	wire_u16(&b, 0);
 	for (int i = 0; i < 3; i++)
-		wire_u8(&b, 1);                         /* text, key, next hop: as before */
+		wire_u8(&b, 1); /* text, key, next hop: as before */
 	wire_str(&b, STR_NONE);
 	wire_u8(&b, 0);
 	assert_false(ipc_result_decode(buf_str(&b), &result_back));

@@ -56,12 +56,18 @@ TEST(a_frame_comes_out_as_it_went_in_at_every_offset)
 	for (uint64_t offset = 0; offset < SIZE; offset += IPC_RING_ALIGN) {
 		struct pair p;
 
-		begin_at(&p, offset == 16 ? UINT64_MAX - 15 : offset);  /* the counter itself may wrap */
+		begin_at(&p,
+			 offset == 16 ? UINT64_MAX - 15 : offset); /* the counter itself may wrap */
 		for (size_t i = 0; i < COUNT(sizes); i++) {
-			struct str parts[] = { { bytes, sizes[i] / 3 }, STR_NONE, { bytes + sizes[i] / 3, sizes[i] - sizes[i] / 3 } };
-			struct ipc_frame head = { .type = (uint16_t)(i + 1), .flags = 0xabcd, .tag = ~offset };
+			struct str parts[] = { { bytes, sizes[i] / 3 },
+					       STR_NONE,
+					       { bytes + sizes[i] / 3, sizes[i] - sizes[i] / 3 } };
+			struct ipc_frame head = { .type = (uint16_t)(i + 1),
+						  .flags = 0xabcd,
+						  .tag = ~offset };
 
-			CHECK_INT(offset, ipc_ring_put(&p.writer, &head, parts, COUNT(parts)), STEP_DONE);
+			CHECK_INT(offset, ipc_ring_put(&p.writer, &head, parts, COUNT(parts)),
+				  STEP_DONE);
 		}
 		for (size_t i = 0; i < COUNT(sizes); i++) {
 			struct ipc_frame got;
@@ -72,7 +78,8 @@ TEST(a_frame_comes_out_as_it_went_in_at_every_offset)
 			CHECK(offset, got.tag == ~offset);
 			CHECK(offset, str_eq(got.payload, (struct str){ bytes, sizes[i] }));
 		}
-		CHECK_INT(offset, ipc_ring_take(&p.reader, &(struct ipc_frame){ .type = 0 }), STEP_MORE);
+		CHECK_INT(offset, ipc_ring_take(&p.reader, &(struct ipc_frame){ .type = 0 }),
+			  STEP_MORE);
 		finish(&p);
 	}
 }
@@ -86,7 +93,7 @@ TEST(a_full_ring_takes_nothing_and_loses_nothing)
 	begin_at(&p, 4096);
 	while (put(&p, (struct str){ bytes, 1000 }) == STEP_DONE)
 		n++;
-	assert_int_equal(n, SIZE / 1024);               /* 1000 + 16, aligned to 1024 with it */
+	assert_int_equal(n, SIZE / 1024); /* 1000 + 16, aligned to 1024 with it */
 	assert_int_equal(ipc_ring_room(&p.writer, &room), STEP_DONE);
 	assert_true(room < 1024);
 	assert_int_equal(ipc_ring_take(&p.reader, &got), STEP_DONE);
@@ -105,7 +112,8 @@ TEST(the_last_byte_of_room_is_used_and_not_one_more)
 	for (size_t left = 64; left >= 16; left -= 16) {
 		begin_at(&p, 0);
 		assert_int_equal(put(&p, (struct str){ bytes, SIZE / 2 - IPC_HEAD }), STEP_DONE);
-		assert_int_equal(put(&p, (struct str){ bytes, SIZE / 2 - IPC_HEAD - left }), STEP_DONE);
+		assert_int_equal(put(&p, (struct str){ bytes, SIZE / 2 - IPC_HEAD - left }),
+				 STEP_DONE);
 		assert_int_equal(ipc_ring_room(&p.writer, &room), STEP_DONE);
 		CHECK_INT(left, room, left);
 		CHECK_INT(left, put(&p, (struct str){ bytes, left - IPC_HEAD + 1 }), STEP_MORE);
@@ -187,14 +195,14 @@ TEST(a_head_that_makes_no_sense_is_an_error)
 		{ 32, 16, STEP_DONE },
 		{ 32, 0, STEP_ERROR },
 		{ 32, 15, STEP_ERROR },
-		{ 16, 17, STEP_ERROR },                 /* runs beyond what was written */
+		{ 16, 17, STEP_ERROR }, /* runs beyond what was written */
 		{ 8, 8, STEP_ERROR },
-		{ 17, 17, STEP_ERROR },                 /* not aligned */
+		{ 17, 17, STEP_ERROR }, /* not aligned */
 		{ IPC_RING_LEAST, IPC_RING_LEAST / 2, STEP_DONE },
 		{ IPC_RING_LEAST, IPC_RING_LEAST / 2 + 1, STEP_ERROR },
 		{ IPC_RING_LEAST, UINT32_MAX, STEP_ERROR },
 		{ IPC_RING_LEAST + 16, 16, STEP_ERROR },
-		{ UINT64_MAX - 15, 16, STEP_ERROR },    /* a writer that went back */
+		{ UINT64_MAX - 15, 16, STEP_ERROR }, /* a writer that went back */
 		{ UINT64_MAX, 16, STEP_ERROR },
 	};
 
@@ -278,9 +286,12 @@ TEST(no_garbage_in_the_shared_memory_can_hurt)
 
 TEST(only_powers_of_two_within_bounds_are_sizes)
 {
-	assert_true(ipc_ring_is_size(IPC_RING_LEAST) && ipc_ring_is_size(IPC_RING_MOST) && ipc_ring_is_size(1 << 20));
-	assert_false(ipc_ring_is_size(0) || ipc_ring_is_size(IPC_RING_LEAST / 2) || ipc_ring_is_size(IPC_RING_MOST * UINT64_C(2)));
-	assert_false(ipc_ring_is_size(IPC_RING_LEAST + 16) || ipc_ring_is_size(UINT64_C(1) << 32 | IPC_RING_LEAST));
+	assert_true(ipc_ring_is_size(IPC_RING_LEAST) && ipc_ring_is_size(IPC_RING_MOST) &&
+		    ipc_ring_is_size(1 << 20));
+	assert_false(ipc_ring_is_size(0) || ipc_ring_is_size(IPC_RING_LEAST / 2) ||
+		     ipc_ring_is_size(IPC_RING_MOST * UINT64_C(2)));
+	assert_false(ipc_ring_is_size(IPC_RING_LEAST + 16) ||
+		     ipc_ring_is_size(UINT64_C(1) << 32 | IPC_RING_LEAST));
 	assert_int_equal(ipc_ring_frame_max(IPC_RING_LEAST), IPC_RING_LEAST / 2);
 	assert_int_equal(ipc_ring_frame_max(IPC_RING_MOST), IPC_FRAME_MAX);
 }
@@ -293,7 +304,8 @@ int main(void)
 		cmocka_unit_test(the_last_byte_of_room_is_used_and_not_one_more),
 		cmocka_unit_test(the_largest_frame_passes),
 		cmocka_unit_test(one_announcement_of_sleep_earns_one_waking),
-		cmocka_unit_test(a_writer_that_waits_is_woken_when_its_frame_fits_and_a_quarter_is_free),
+		cmocka_unit_test(
+			a_writer_that_waits_is_woken_when_its_frame_fits_and_a_quarter_is_free),
 		cmocka_unit_test(a_head_that_makes_no_sense_is_an_error),
 		cmocka_unit_test(a_reader_that_claims_nonsense_is_an_error_for_the_writer),
 		cmocka_unit_test(no_garbage_in_the_shared_memory_can_hurt),

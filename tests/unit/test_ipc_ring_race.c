@@ -1,9 +1,10 @@
 /* layer: ipc */
 /*
- * Two processes at the very edge between awake and asleep, a hundred thousand times. Sleep is a spin on a counter and a
- * wake-up an addition, so that the window in which one could be lost is met often; a lost one is a spin without end, which
- * the alarm ends. Without either fence around `sleeps` this hangs within a second on two processors. (Those around `wants` it
- * cannot miss: a frame is at most half a ring, so that the reader always looks once more after there is room.)
+ * Two processes at the very edge between awake and asleep, a hundred thousand times. Sleep is a
+ * spin on a counter and a wake-up an addition, so that the window in which one could be lost is
+ * met often; a lost one is a spin without end, which the alarm ends. Without either fence around
+ * `sleeps` this hangs within a second on two processors. (Those around `wants` it cannot miss: a
+ * frame is at most half a ring, so that the reader always looks once more after there is room.)
  */
 #include "ipc_ring.h"
 
@@ -16,9 +17,9 @@
 
 #include "check.h"
 
-#define ROUNDS 100000
-#define PATIENCE 60             /* seconds */
-#define SIZE IPC_RING_LEAST
+#define ROUNDS   100000
+#define PATIENCE 60 /* seconds */
+#define SIZE     IPC_RING_LEAST
 
 struct shared {
 	struct ipc_ring_shared ring;
@@ -51,7 +52,10 @@ static void dither(unsigned i)
 
 static int read_all(struct shared *m)
 {
-	struct ipc_ring r = { .shared = &m->ring, .data = m->data, .size = SIZE, .frame = malloc(ipc_ring_frame_max(SIZE)) };
+	struct ipc_ring r = { .shared = &m->ring,
+			      .data = m->data,
+			      .size = SIZE,
+			      .frame = malloc(ipc_ring_frame_max(SIZE)) };
 	unsigned seen = 0;
 
 	for (uint64_t n = 0; n < ROUNDS;) {
@@ -79,24 +83,31 @@ static int read_all(struct shared *m)
 	return 0;
 }
 
-/* write_singly - after each frame, wait until it was taken: the reader is about to fall asleep each time */
+/*
+ * write_singly - after each frame, wait until it was taken: the reader is about to fall asleep
+ * each time
+ */
 static void write_singly(struct shared *m)
 {
 	struct ipc_ring w = { .shared = &m->ring, .data = m->data, .size = SIZE };
 
 	for (uint64_t n = 0; n < ROUNDS; n++) {
-		assert_int_equal(ipc_ring_put(&w, &(struct ipc_frame){ .tag = n }, NULL, 0), STEP_DONE);
+		assert_int_equal(ipc_ring_put(&w, &(struct ipc_frame){ .tag = n }, NULL, 0),
+				 STEP_DONE);
 		if (ipc_ring_wakes_reader(&w))
 			atomic_fetch_add(&m->wakes_reader, 1);
-		for (unsigned i = 1; atomic_load_explicit(&m->ring.taken, memory_order_acquire) != w.at; i++)
+		for (unsigned i = 1;
+		     atomic_load_explicit(&m->ring.taken, memory_order_acquire) != w.at; i++)
 			if (i % 1024 == 0)
 				sched_yield();
 		dither((unsigned)n * 7);
 	}
 }
 
-
-/* write_full - as much as fits, then sleep until there is room: here the writer's announcement is put to the test */
+/*
+ * write_full - as much as fits, then sleep until there is room: here the writer's announcement is
+ * put to the test
+ */
 static void write_full(struct shared *m)
 {
 	static char bytes[SIZE / 4 - IPC_HEAD];
@@ -121,7 +132,8 @@ static void write_full(struct shared *m)
 
 static void race(void (*write_all)(struct shared *))
 {
-	struct shared *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct shared *m =
+		mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status;
 	pid_t pid;
 

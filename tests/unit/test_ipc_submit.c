@@ -10,7 +10,7 @@ static struct ipc_submit sample(void)
 		.id = id,
 		.nvariants = 2,
 		.variants = {
-			{ IPC_STATE_QUEUE, STR("from: a@example.org\nrcpt: b@example.org\n"), STR("Subject: x\r\n") },
+			{ IPC_STATE_QUEUE, STR("from: a@b\nrcpt: c@d.org\n"), STR("A: x\r\n") },
 			{ IPC_STATE_QUARANTINE, STR("from: \nrcpt: c@example.org\n"), STR("") },
 		},
 		.body = STR("hello\r\n.\r\n\0"),
@@ -146,7 +146,8 @@ static bool refusal_decodes(struct str s)
 {
 	struct ipc_refusal r;
 
-	return ipc_refusal_decode(s, &r) && r.code == 452 && str_eq(r.esc, STR("4.3.1")) && str_eq(r.text, STR("no room"));
+	return ipc_refusal_decode(s, &r) && r.code == 452 && str_eq(r.esc, STR("4.3.1")) &&
+	       str_eq(r.text, STR("no room"));
 }
 
 TEST(a_refusal_is_one_line_with_a_failure_code)

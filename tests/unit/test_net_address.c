@@ -6,7 +6,7 @@ TEST(addresses_are_read_and_shown)
 {
 	static const struct {
 		struct str in;
-		const char *text, *host;        /* NULL: not an address */
+		const char *text, *host; /* NULL: not an address */
 		uint16_t port;
 		bool is_local;
 	} samples[] = {
@@ -36,7 +36,8 @@ TEST(addresses_are_read_and_shown)
 		{ STR("[::1:25"), NULL, NULL, 0, false },
 		{ STR("[]:25"), NULL, NULL, 0, false },
 		{ STR("[:25"), NULL, NULL, 0, false },
-		{ STR("[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc]:25"), NULL, NULL, 0, false },
+		{ STR("[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc]:25"), NULL,
+		  NULL, 0, false },
 		{ STR("127.0.0.1\0:25"), NULL, NULL, 0, false },
 		{ STR("unix:"), NULL, NULL, 0, false },
 		{ STR("unix:x.sock"), NULL, NULL, 0, false },
@@ -77,7 +78,8 @@ TEST(a_path_as_long_as_the_kernel_takes_is_taken_and_no_longer)
 
 TEST(what_the_kernel_did_not_tell_is_unknown)
 {
-	struct net_address nobody = { 0 }, unbound = { .n = sizeof(sa_family_t), .u.any.sa_family = AF_UNIX };
+	struct net_address nobody = { 0 },
+			   unbound = { .n = sizeof(sa_family_t), .u.any.sa_family = AF_UNIX };
 	char text[NET_ADDRESS_TEXT];
 
 	assert_string_equal(net_address_text(&nobody, text), "unknown");

@@ -82,11 +82,13 @@ TEST(what_is_not_taken_is_shown_again_with_the_next_bytes)
 TEST(chunking_never_changes_the_stream)
 {
 	static const size_t sends[] = { 1, 100, 513, 4096, 65536, 200000 };
-	static const size_t takes[] = { 1, 63, 1024, SIZE_MAX }, bounds[] = { 64, 1024, 65536, 300000 };
+	static const size_t takes[] = { 1, 63, 1024, SIZE_MAX },
+			    bounds[] = { 64, 1024, 65536, 300000 };
 	static char bytes[200000];
 
 	for (size_t i = 0; i < COUNT(sends) * COUNT(takes) * COUNT(bounds); i++) {
-		size_t chunk = sends[i % COUNT(sends)], take = takes[i / COUNT(sends) % COUNT(takes)], sent = 0;
+		size_t chunk = sends[i % COUNT(sends)],
+		       take = takes[i / COUNT(sends) % COUNT(takes)], sent = 0;
 		size_t all = take == 1 ? 3000 : chunk * 3;
 		struct side s;
 
@@ -101,7 +103,7 @@ TEST(chunking_never_changes_the_stream)
 			sent += rc > 0 ? (size_t)rc : 0;
 			turn(*state);
 			if (buf_len(net_conn_in(s.c)) > 0)
-				side_take(&s);          /* outside of readable(), as after an answer */
+				side_take(&s); /* outside of readable(), as after an answer */
 		}
 		CHECK_INT(i, buf_len(&s.got), all);
 		is_pattern(buf_str(&s.got), 0);
@@ -153,12 +155,12 @@ TEST(a_paused_connection_is_silent_and_shows_what_waits_when_resumed)
 	side_got(&s, "abcdef");
 	CALL(net_conn_resume(s.c));
 	turn(*state);
-	assert_int_equal(s.readable, 3);        /* nothing waits: nothing is shown */
+	assert_int_equal(s.readable, 3); /* nothing waits: nothing is shown */
 	s.take = 0;
 	peer_says(&s, "g");
 	turn(*state);
 	turn(*state);
-	assert_int_equal(s.readable, 4);        /* nor is that resume remembered */
+	assert_int_equal(s.readable, 4); /* nor is that resume remembered */
 	side_over(*state, &s);
 }
 
@@ -263,7 +265,7 @@ TEST(a_quiet_connection_holds_little_memory)
 
 	if (before == 0) {
 		free(sides);
-		skip();                 /* a sanitizer's allocator counts nothing */
+		skip(); /* a sanitizer's allocator counts nothing */
 	}
 	memset(line, 'x', sizeof line);
 	for (size_t i = 0; i < IDLE; i++) {
@@ -293,7 +295,8 @@ static int listener(const char *at, struct net_address *where)
 	return fd;
 }
 
-static void connecting(struct net_loop *loop, struct side *s, const struct net_address *to, const struct net_address *from)
+static void connecting(struct net_loop *loop, struct side *s, const struct net_address *to,
+		       const struct net_address *from)
 {
 	struct net_conn_options o = side_options(s, 1024, 1024);
 	struct fault why = { 0 };
@@ -361,7 +364,7 @@ TEST(a_connection_leaves_from_the_address_asked_for)
 	side_over(*state, &s);
 	assert_int_equal(net_address_parse(STR("192.0.2.1:0"), &from, NULL), 0);
 	connecting(*state, &s, &at, &from);
-	assert_null(s.c);                       /* not one of ours: not even an attempt */
+	assert_null(s.c); /* not one of ours: not even an attempt */
 	assert_non_null(strstr(s.why, "192.0.2.1"));
 	close(fd);
 }

@@ -5,7 +5,10 @@
 
 static char bulk[4 << 20];
 
-/* hear_all - everything until the end; returns the errno of the end, 0 for a clean one, EAGAIN while it is open */
+/*
+ * hear_all - everything until the end; returns the errno of the end, 0 for a clean one, EAGAIN
+ * while it is open
+ */
 static int hear_all(struct side *s)
 {
 	static char bytes[65536];
@@ -121,7 +124,8 @@ TEST(the_peers_last_words_come_before_the_error_of_a_write)
 	peer_says(&s, "421 too busy\r\n");
 	close(s.peer);
 	s.peer = -1;
-	CALL(assert_true(net_conn_write(s.c, STR("EHLO x\r\n"))));      /* EPIPE at the end of this turn, no SIGPIPE */
+	CALL(assert_true(net_conn_write(
+		s.c, STR("EHLO x\r\n")))); /* EPIPE at the end of this turn, no SIGPIPE */
 	UNTIL(*state, s.ended);
 	side_got(&s, "421 too busy\r\n");
 	assert_int_equal(s.end, NET_END_ERROR);
@@ -138,7 +142,7 @@ TEST(a_deadline_ends_the_connection_when_it_passes_and_not_before)
 	turn(*state);
 	turn(*state);
 	assert_int_equal(s.ended, 0);
-	CALL(net_conn_deadline(s.c, 10000000));         /* a later one: the alarm at 10 s comes too early */
+	CALL(net_conn_deadline(s.c, 10000000)); /* a later one: the alarm at 10 s comes too early */
 	clock_ahead_us += 9000000;
 	for (int i = 0; i < 5; i++)
 		turn(*state);
@@ -179,7 +183,10 @@ TEST(a_connection_out_that_nobody_answers_ends_at_its_deadline)
 	unsigned n = 0;
 	struct side s;
 
-	/* A queue of accepted connections that is full: the kernel drops further attempts in silence. */
+	/*
+	 * A queue of accepted connections that is full: the kernel drops further attempts in
+	 * silence.
+	 */
 	assert_int_equal(net_address_parse(STR("127.0.0.1:0"), &at, NULL), 0);
 	listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(listening, &at.u.any, at.n), 0);
@@ -237,7 +244,10 @@ TEST(a_peer_that_does_not_read_is_left_after_the_linger)
 	side_over(*state, &s);
 }
 
-/* Without the drain the kernel answers the unread bytes with a reset, and the peer never reads the 421. */
+/*
+ * Without the drain the kernel answers the unread bytes with a reset, and the peer never reads
+ * the 421.
+ */
 TEST(a_close_with_unread_input_does_not_destroy_the_last_reply)
 {
 	struct side s;
@@ -397,7 +407,7 @@ TEST(an_owner_may_close_at_once_when_connected_or_refused)
 		assert_int_equal(i < 2 ? s.connected : s.ended, 1);
 		turn(*state);
 		CALL(s.c = net_conn_connect(*state, &at, NULL, &o, NULL));
-		CALL(net_conn_close(&s.c));             /* before anything was told */
+		CALL(net_conn_close(&s.c)); /* before anything was told */
 		turn(*state);
 		turn(*state);
 		close(listening);

@@ -7,7 +7,7 @@
 #include "log.h"
 #include "turns.h"
 
-static char place[64];          /* "unix:/tmp/..." */
+static char place[64]; /* "unix:/tmp/..." */
 static const char *const path = place + 5;
 
 struct door {
@@ -183,14 +183,14 @@ TEST(a_stale_socket_path_is_replaced_and_a_live_one_is_not)
 	int fd;
 
 	open_at(*state, &d, place);
-	net_listen_close(&d.l);                         /* the path stays, as after a kill */
+	net_listen_close(&d.l); /* the path stays, as after a kill */
 	turn(*state);
 	open_at(*state, &second, place);
 	assert_int_equal(net_address_parse(str_of(place), &at, NULL), 0);
 	assert_int_equal(net_listen_open(&at, &why), -1);
 	assert_non_null(strstr(why.text, "another process"));
 	fd = knock(&second);
-	UNTIL(*state, second.accepted == 2);            /* the other's attempt, and ours */
+	UNTIL(*state, second.accepted == 2); /* the other's attempt, and ours */
 	close(fd);
 	net_listen_close(&second.l);
 }

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE             /* pipe2 */
+#define _GNU_SOURCE /* pipe2 */
 
 #include "net_loop.h"
 
@@ -33,7 +33,7 @@ static int end(void **state)
 struct work {
 	struct net_deferred d;
 	struct net_loop *loop;
-	struct work *then, *next, *stops;       /* defers, defers to the next turn, cancels */
+	struct work *then, *next, *stops; /* defers, defers to the next turn, cancels */
 	char name;
 };
 
@@ -131,7 +131,7 @@ TEST(work_that_defers_itself_for_ever_does_not_keep_descriptors_waiting)
 	close(ends[1]);
 }
 
-TEST(work_for_the_next_turn_lets_descriptors_go_first_and_the_loop_does_not_sleep)
+TEST(work_for_the_next_turn_lets_descriptors_go_first_without_sleep)
 {
 	struct work a = work(*state, 'a');
 	struct net_watch w;
@@ -207,7 +207,8 @@ static void alarm_fired(struct net_timer *t)
 
 TEST(timers_fire_once_when_due_in_the_order_of_their_times)
 {
-	struct alarm a = { .name = 'a' }, b = { .name = 'b' }, c = { .name = 'c' }, d = { .name = 'd' };
+	struct alarm a = { .name = 'a' }, b = { .name = 'b' }, c = { .name = 'c' },
+		     d = { .name = 'd' };
 	struct alarm *all[] = { &a, &b, &c, &d };
 	uint64_t start = net_loop_now(*state);
 
@@ -226,7 +227,7 @@ TEST(timers_fire_once_when_due_in_the_order_of_their_times)
 	assert_string_equal(trace, "c");
 	assert_true(c.seen >= start + 10000000);
 	assert_false(net_timer_is_running(&c.t));
-	net_timer_start(&b.t, 5000000);         /* restarts, earlier */
+	net_timer_start(&b.t, 5000000); /* restarts, earlier */
 	clock_ahead_us += 25000000;
 	UNTIL(*state, strlen(trace) == 3);
 	assert_string_equal(trace, "cba");
@@ -369,7 +370,7 @@ int main(void)
 		LOOP_TEST(cancelled_work_does_not_run_even_when_its_round_has_begun),
 		LOOP_TEST(what_deferred_work_defers_runs_before_any_descriptor_is_looked_at),
 		LOOP_TEST(work_that_defers_itself_for_ever_does_not_keep_descriptors_waiting),
-		LOOP_TEST(work_for_the_next_turn_lets_descriptors_go_first_and_the_loop_does_not_sleep),
+		LOOP_TEST(work_for_the_next_turn_lets_descriptors_go_first_without_sleep),
 		LOOP_TEST(work_for_the_next_turn_waits_for_it_even_when_the_loop_stops),
 		LOOP_TEST(what_is_deferred_in_the_turn_that_stops_the_loop_still_runs),
 		LOOP_TEST(a_stop_before_the_run_is_not_lost),

@@ -1,8 +1,9 @@
 /*
  * turns - a loop that a test drives turn by turn, and a clock that a test moves.
  *
- * What        turn() lets one turn pass, without sleeping; UNTIL() lets turns pass until something holds; clock_ahead_us is
- *             added to every clock that the program reads, libev's too: five seconds of waiting cost nothing.
+ * What        turn() lets one turn pass, without sleeping; UNTIL() lets turns pass until
+ *             something holds; clock_ahead_us is added to every clock that the program reads,
+ *             libev's too: five seconds of waiting cost nothing.
  */
 #ifndef TURNS_H
 #define TURNS_H
@@ -14,7 +15,7 @@
 #include "check.h"
 #include "net_loop.h"
 
-#define TURNS 20000     /* more than anything on this host needs; a test that hangs fails instead */
+#define TURNS 20000 /* more than anything on this host needs; a test that hangs fails instead */
 
 static uint64_t clock_ahead_us;
 
@@ -22,7 +23,8 @@ static uint64_t clock_ahead_us;
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
 	int rc = (int)syscall(SYS_clock_gettime, id, ts);
-	uint64_t us = (uint64_t)ts->tv_sec * 1000000 + (uint64_t)ts->tv_nsec / 1000 + clock_ahead_us;
+	uint64_t us =
+		(uint64_t)ts->tv_sec * 1000000 + (uint64_t)ts->tv_nsec / 1000 + clock_ahead_us;
 
 	ts->tv_sec = (time_t)(us / 1000000);
 	ts->tv_nsec = (long)(us % 1000000) * 1000 + ts->tv_nsec % 1000;
