@@ -1,6 +1,6 @@
 /*
  *   GREETING --220--> EHLO --250--> READY <------------------+-----------------+---------------+
- *                      | 5xx         | a mail                | all decided     | 2xx           | replies
+ *                      | 5xx         | a mail                | all decided     | 2xx          | all
  *                      v             v                       |                 |               |
  *                     HELO        ENVELOPE --- nothing accepted --> RSET       |               |
  *                                    |    \-- 354 and nothing accepted --> EMPTY ("." alone)   |

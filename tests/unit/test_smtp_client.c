@@ -12,6 +12,7 @@ struct script {
 	const char *name;
 	unsigned rcpts;
 	uint64_t size;
+	unsigned first;                 /* of the addresses */
 	bool is_8bit, is_lmtp, is_lockstep, is_whole;   /* is_whole: what it shows cannot be seen octet by octet */
 	const char *sender, *body;
 	const char *steps[40];
@@ -143,6 +144,11 @@ static const struct script scripts[] = {
 		HELLO_ALL, "result 2 failed rcpt 0 5.1.3 the recipient's address cannot be sent", GROUP_2,
 		"< 250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", "body", "! body", "wait final", "> Subject: x\r\n\r\n..dot\r\n.\r\n",
 		"< 250 ok\r\n", "result 0 delivered final 250 ok", "result 1 delivered final 250 ok", "done", "ready" } },
+	{ "nobody to whom it can be sent", 1, .first = 2, .steps = {
+		HELLO_ALL, "result 0 failed rcpt 0 5.1.3 the recipient's address cannot be sent", "done", "ready", "> " } },
+	{ "closed between two results: the reply still decides", 2, .steps = {
+		HELLO_ALL, GROUP_2, "< 550 no\r\n", "result 0 failed mail 550 no", "! lost", "result 1 failed mail 550 no", "done",
+		"close" } },
 	{ "a body that would smuggle", 1, .is_whole = true, .body = "a\n.\nMAIL FROM:<>\r\n", .steps = {
 		HELLO_ALL, GROUP_1, "< 250 ok\r\n250 ok\r\n354 go\r\n", "body", "! body",
 		"result 0 failed body 0 5.6.0 the message holds a bare CR, a bare LF or a NUL", "> ", "done", "close" } },
@@ -183,7 +189,7 @@ static void give(struct play *p)
 	static const char *const addresses[] = { "r0@example.com", "r1@example.com", "evil@example.com>\r\nDATA" };
 
 	for (unsigned i = 0; i < p->script->rcpts; i++)
-		p->rcpts[i] = (struct smtp_mail_rcpt){ .address = str_of(addresses[i]) };
+		p->rcpts[i] = (struct smtp_mail_rcpt){ .address = str_of(addresses[p->script->first + i]) };
 	p->mail = (struct smtp_mail){
 		.sender = str_of(p->script->sender ? p->script->sender : "s@example.org"),
 		.rcpts = p->rcpts,

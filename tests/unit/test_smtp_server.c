@@ -255,6 +255,18 @@ TEST(more_commands_than_allowed_end_the_session)
 	play(&session);
 }
 
+TEST(lines_that_are_none_count_as_commands)
+{
+	static const struct smtp_limits limits = { .commands = 1, .errors = 9, .refusals = 9, .junk = 9, .messages = 9, .recipients = 9 };
+	struct smtp_server s;
+
+	smtp_server_init(&s, STR("mx.example"), &limits, false);
+	(void)event(&s, CONNECT);
+	assert_int_equal(smtp_server_line(&s, SMTP_LINE_TOO_LONG).code, 500);
+	assert_int_equal(smtp_server_line(&s, SMTP_LINE_TOO_LONG).code, 421);
+	assert_int_equal(s.phase, SMTP_OVER);
+}
+
 TEST(a_setting_lets_policy_judge_routing_characters)
 {
 	static const struct smtp_limits limits = { .commands = 9, .errors = 9, .refusals = 9, .junk = 9, .messages = 9, .recipients = 9, .routing = true };
@@ -321,6 +333,7 @@ int main(void)
 		cmocka_unit_test(a_flawed_message_is_refused_for_each_recipient_in_lmtp),
 		cmocka_unit_test(a_line_that_is_none_is_an_error_or_the_end),
 		cmocka_unit_test(more_commands_than_allowed_end_the_session),
+		cmocka_unit_test(lines_that_are_none_count_as_commands),
 		cmocka_unit_test(a_setting_lets_policy_judge_routing_characters),
 		cmocka_unit_test(replies_are_written),
 		cmocka_unit_test(what_policy_takes_away_is_not_offered),
