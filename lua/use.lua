@@ -88,12 +88,12 @@ return function(gate, find, problem)
 		return check[row.type](value)
 	end
 
-	-- options - what setup gets, and what every handler gets; or nil after each problem was reported at `level`
-	local function options(name, rows, given, level)
+	-- options - what setup gets, and what every handler gets; or nil after each problem was reported
+	local function options(name, rows, given)
 		local own, handler, known, fine = {}, {}, sorted_keys(rows), true
 		local function wrong(key, message)
 			fine = false
-			problem(level + 1, ('gate.use("%s"): %s: %s'):format(name, key, message))
+			problem(('gate.use("%s"): %s: %s'):format(name, key, message))
 		end
 		for _, key in ipairs(of_handler) do
 			known[#known + 1] = key
@@ -122,19 +122,19 @@ return function(gate, find, problem)
 
 	function gate.use(name, given)
 		if type(name) ~= "string" or (given ~= nil and type(given) ~= "table") then
-			return problem(2, "gate.use(name [, options]): a name and a table are expected")
+			return problem("gate.use(name [, options]): a name and a table are expected")
 		end
 		local found, policy, short = pcall(find, name)
 		if not found then
-			return problem(2, (tostring(policy):gsub("^[^:]*:%d+: ", "")))
+			return problem(('gate.use("%s"): %s'):format(name, (tostring(policy):gsub("^lua/use.lua:%d+: ", ""))))
 		end
 		if type(policy) ~= "table" or type(policy.setup) ~= "function" then
 			if given ~= nil then
-				problem(2, ('gate.use("%s"): this policy takes no options'):format(name))
+				problem(('gate.use("%s"): this policy takes no options'):format(name))
 			end
 			return
 		end
-		local own, handler = options(short, policy.options or {}, given or {}, 2)
+		local own, handler = options(short, policy.options or {}, given or {})
 		if not own then return end
 		local fine, message = pcall(policy.setup, function(hook, defaults, fn)
 			local merged = { name = short, priority = READY }
@@ -143,6 +143,6 @@ return function(gate, find, problem)
 			for key, value in pairs(handler) do merged[key] = value end
 			return gate.on(hook, merged, fn)
 		end, own)
-		if not fine then problem(2, ('gate.use("%s"): %s'):format(short, tostring(message))) end
+		if not fine then problem(('gate.use("%s"): %s'):format(short, tostring(message))) end
 	end
 end

@@ -14,10 +14,19 @@
 
 static struct script_budget *volatile running;
 
+/* raise_here - in a hook level 0 is the function that was interrupted */
+static void raise_here(lua_State *L, const char *message)
+{
+	luaL_where(L, 0);
+	lua_pushstring(L, message);
+	lua_concat(L, 2);
+	lua_error(L);
+}
+
 static void kill_cpu(lua_State *L, lua_Debug *ar)
 {
 	(void)ar;
-	luaL_error(L, "%s", script_doom_text(DOOM_CPU));
+	raise_here(L, script_doom_text(DOOM_CPU));
 }
 
 static void doom_cpu(struct script_budget *b)
@@ -109,7 +118,7 @@ static void check_load(lua_State *L, lua_Debug *ar)
 	if (cpu_now() < load_until)
 		return;
 	lua_sethook(L, check_load, LUA_MASKCOUNT, 1);   /* a pcall does not save it */
-	luaL_error(L, "loading took more CPU time than it may; do work in a handler");
+	raise_here(L, "loading took more CPU time than it may; do work in a handler");
 }
 
 void script_budget_load(struct script_vm *vm, uint64_t cpu_us)

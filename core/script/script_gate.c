@@ -20,12 +20,23 @@ static const char *const options[] = {
 	"name", "priority", "timeout", "on_error", "mode", "listener", "skip_trusted", NULL,
 };
 
-void script_gate_problem(lua_State *L, int level, const char *message)
+/* author_level - the first level that is not lua/ of ours: the author wants to read of a file that is his */
+static int author_level(lua_State *L)
+{
+	lua_Debug ar;
+	int level = 1;
+
+	while (lua_getstack(L, level, &ar) && lua_getinfo(L, "S", &ar) && strncmp(ar.source, "@lua/", 5) == 0)
+		level++;
+	return level;
+}
+
+void script_gate_problem(lua_State *L, const char *message)
 {
 	struct script_vm *vm = script_vm_of(L);
 	struct str where;
 
-	luaL_where(L, level);
+	luaL_where(L, author_level(L));
 	if (!vm->errors) {
 		lua_pushstring(L, message);
 		lua_concat(L, 2);
@@ -231,7 +242,7 @@ int script_gate_on(lua_State *L)
 	lua_insert(L, 1);
 	if (lua_pcall(L, n, 0, 0) == LUA_OK)
 		return 0;
-	script_gate_problem(L, 1, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "gate.on failed");
+	script_gate_problem(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "gate.on failed");
 	return 0;
 }
 

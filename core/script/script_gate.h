@@ -21,8 +21,8 @@ int script_gate_sleep(lua_State *L);
 int script_gate_now(lua_State *L);
 int script_gate_seconds(lua_State *L);
 
-/* While loading: a line of the errors, placed where the function at `level` is; else raises. */
-void script_gate_problem(lua_State *L, int level, const char *message);
+/* While loading: a line of the errors, placed where the policy called; else raises. */
+void script_gate_problem(lua_State *L, const char *message);
 
 extern const luaL_Reg script_gate_functions[];  /* without the verdicts and `use` */
 

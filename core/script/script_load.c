@@ -30,7 +30,7 @@ static int compile_all(lua_State *L)
 
 static int problem(lua_State *L)
 {
-	script_gate_problem(L, (int)luaL_checkinteger(L, 1), luaL_checkstring(L, 2));
+	script_gate_problem(L, luaL_checkstring(L, 1));
 	return 0;
 }
 

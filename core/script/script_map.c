@@ -60,7 +60,7 @@ int script_gate_map(lua_State *L)
 			script_near_try(&near, vm->maps[i].name.p);
 	}
 	if (!map)
-		script_gate_problem(L, 1, lua_pushfstring(L, "no map \"%s\" in the settings%s", name.p,
+		script_gate_problem(L, lua_pushfstring(L, "no map \"%s\" in the settings%s", name.p,
 							  script_near_text(L, &near)));
 	box = lua_newuserdatauv(L, sizeof *box, 0);
 	*box = (struct map_box){ .object.class = &script_map_object, .map = map };

@@ -113,6 +113,7 @@ static int not_found(lua_State *L, const char *what, const char *name)
 {
 	struct script_near near = { .word = str_of(name) };
 
+	script_near_try(&near, "moongate");
 	registry_table(L, &chunks);
 	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
 		const char *known = lua_tostring(L, -2);

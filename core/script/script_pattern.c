@@ -97,6 +97,9 @@ static bool is_in_class(int c, int class)
 	case 'x':
 		is = isxdigit(c);
 		break;
+	case 'z':               /* old, but Lua still knows it */
+		is = c == 0;
+		break;
 	default:
 		return class == c;
 	}
