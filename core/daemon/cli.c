@@ -43,9 +43,11 @@ static bool is_noun(const struct cli_command *row, const char *noun)
 
 const char *cli_nearest(const char *noun, const char *word)
 {
-	unsigned best = strlen(word) < CLI_UNKNOWN ? 2 : CLI_UNKNOWN;
+	unsigned best = (unsigned)strlen(word) / 3 + 2; /* what a slip of the fingers does */
 	const char *found = NULL;
 
+	if (best > CLI_UNKNOWN)
+		best = CLI_UNKNOWN;
 	for (unsigned i = 0; i < COUNT(cli_commands); i++) {
 		const struct cli_command *row = &cli_commands[i];
 		const char *candidate = noun ? row->verb : row->noun;

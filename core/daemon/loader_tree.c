@@ -22,9 +22,18 @@ struct walk {
 
 /* ---- one file ------------------------------------------------------------------------------- */
 
-static int read_all(int fd, struct str path, char *to, size_t n, struct fault *why)
+static int moved(struct str path, struct fault *why)
 {
-	size_t have = 0;
+	(void)fault_set(why, "%.*s: keeps changing while it is read", STR_ARG(path));
+	why->sys = EAGAIN;
+	return -1;
+}
+
+/* read_all - the n bytes that the file has, and had all the time */
+static int read_all(int fd, struct str path, char *to, const struct stat *st, struct fault *why)
+{
+	size_t have = 0, n = (size_t)st->st_size;
+	struct stat after;
 	ssize_t got;
 
 	while (have < n && (got = read(fd, to + have, n - have)) != 0) {
@@ -34,8 +43,13 @@ static int read_all(int fd, struct str path, char *to, size_t n, struct fault *w
 			return fault_sys(why, "%.*s", STR_ARG(path));
 		have += (size_t)got;
 	}
-	return have == n ? 0
-			 : fault_set(why, "%.*s: became shorter while it was read", STR_ARG(path));
+	if (fstat(fd, &after) < 0)
+		return fault_sys(why, "%.*s", STR_ARG(path));
+	if (have < n || after.st_size != st->st_size ||
+	    after.st_mtim.tv_sec != st->st_mtim.tv_sec ||
+	    after.st_mtim.tv_nsec != st->st_mtim.tv_nsec)
+		return moved(path, why);
+	return 0;
 }
 
 int loader_file_read(struct str path, size_t most, struct arena *arena, struct str *text,
@@ -60,7 +74,7 @@ int loader_file_read(struct str path, size_t most, struct arena *arena, struct s
 				(long long)st.st_size);
 	} else {
 		*text = (struct str){ to, (size_t)st.st_size };
-		rc = read_all(fd, path, to, text->n, why);
+		rc = read_all(fd, path, to, &st, why);
 	}
 	(void)close(fd);
 	return rc;
@@ -220,10 +234,12 @@ static enum step read_once(struct loader_tree *t, struct str entry, struct str w
 	for (unsigned i = 0; i < t->n; i++)
 		if (loader_file_read(t->files[i].path, LOADER_FILE, &t->arena, &t->files[i].text,
 				     why) < 0)
-			return STEP_MORE;
+			return why->sys ? STEP_MORE : STEP_ERROR;
 	arena_init(&again.arena, LOADER_TREE_BYTES);
-	if (scan(&again, entry, without, why) < 0 || !is_unmoved(t, &again))
+	if (scan(&again, entry, without, why) < 0 || !is_unmoved(t, &again)) {
+		(void)moved(entry, why);
 		step = STEP_MORE;
+	}
 	arena_fini(&again.arena);
 	return step;
 }
@@ -235,8 +251,6 @@ int loader_tree_read(struct loader_tree *t, struct str entry, struct str without
 
 	*t = (struct loader_tree){ 0 };
 	arena_init(&t->arena, LOADER_TREE_BYTES);
-	(void)fault_set(why, "%.*s: the files of its folder keep changing while they are read",
-			STR_ARG(entry));
 	for (unsigned i = 0; i < LOADER_TRIES; i++) {
 		enum step step = read_once(t, entry, without, why);
 

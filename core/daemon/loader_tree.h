@@ -45,7 +45,8 @@ int loader_tree_read(struct loader_tree *t, struct str entry, struct str without
 		     struct fault *why);
 void loader_tree_fini(struct loader_tree *t);
 
-/* loader_file_read - the whole of a regular file of at most `most` bytes, into the arena */
+/* loader_file_read - the whole of a regular file of at most `most` bytes, into the arena. why->sys:
+ * worth another try */
 int loader_file_read(struct str path, size_t most, struct arena *arena, struct str *text,
 		     struct fault *why);
 

@@ -138,6 +138,8 @@ struct str settings_source_shown(const struct settings_source *s, struct str abs
 	rest = str_drop(absolute, s->folder.n);
 	if (!str_has_prefix(rest, STR("/")))
 		return absolute;
+	if (str_eq(given, STR(".")))
+		return str_drop(rest, 1);
 	return join(s->arena, given, str_drop(rest, 1));
 }
 
