@@ -32,6 +32,7 @@ return {
 			if not found then return end
 			local word, text = (found == true and "reject" or found):match("^(%S+)%s*(.*)$")
 			if text == "" then text = o.text end
+			word = word:lower()
 			if word == "reject" then return gate.reject(550, "5.7.1", text) end
 			if word == "defer" then return gate.defer(451, "4.7.1", text) end
 			error(('the map says "%s" for %s'):format(found, tx.sender))

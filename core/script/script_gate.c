@@ -16,7 +16,7 @@
 #define TIMEOUT UINT64_C(10000000)
 #define TIMEOUT_MESSAGE UINT64_C(60000000)
 
-static const char *const options[] = {
+const char *const script_handler_options[] = {
 	"name", "priority", "timeout", "on_error", "mode", "listener", "skip_trusted", NULL,
 };
 
@@ -211,7 +211,7 @@ static int on(lua_State *L)
 	if (!lua_isfunction(L, 3) || !(lua_istable(L, 2) || lua_isnil(L, 2)))
 		return luaL_error(L, "gate.on(hook, [options,] function): got (%s, %s, %s)", luaL_typename(L, 1),
 				  luaL_typename(L, 2), luaL_typename(L, 3));
-	script_options_check(L, 2, options, "gate.on");
+	script_options_check(L, 2, script_handler_options, "gate.on");
 	made.where = where_of(L, 3);
 	made.name = name_of(L, made.where);
 	made.priority = priority_of(L);

@@ -24,6 +24,7 @@ int script_gate_seconds(lua_State *L);
 /* While loading: a line of the errors, placed where the policy called; else raises. */
 void script_gate_problem(lua_State *L, const char *message);
 
+extern const char *const script_handler_options[];      /* of gate.on; ends with NULL */
 extern const luaL_Reg script_gate_functions[];  /* without the verdicts and `use` */
 
 #endif
