@@ -74,9 +74,9 @@ enum step policy_ask(struct policy_question *q)
 	return q->generation->ops->ask(q);
 }
 
-bool policy_answers(struct policy_generation *g, enum policy_hook hook)
+bool policy_answers(const struct policy_generation *g, enum policy_hook hook)
 {
-	return g && g->ops && (!g->ops->answers || g->ops->answers(g, hook));
+	return g && g->ops && (g->hooks >> hook & 1);
 }
 
 void policy_cancel(struct policy_question *q)

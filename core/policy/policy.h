@@ -45,39 +45,39 @@ extern const char *const verdict_name[VERDICTS];
 
 bool policy_hook_find(struct str name, enum policy_hook *out);
 bool verdict_is_legal(enum policy_hook hook, enum verdict_kind kind);
-bool policy_hook_is_edge(enum policy_hook hook);                /* runs in edge; else in deliver */
+bool policy_hook_is_edge(enum policy_hook hook); /* runs in edge; else in deliver */
 
 #define VERDICT_TEXT 400
-#define VERDICT_ESC 12
+#define VERDICT_ESC  12
 
 struct verdict {
 	enum verdict_kind kind;
-	uint16_t code;                  /* 4xx, 5xx for DEFER, REJECT, DROP; else 0 */
-	char esc[VERDICT_ESC];          /* "5.7.1", or empty */
-	struct str text;                /* for the reply; printable ASCII, at most VERDICT_TEXT */
-	struct str reason;              /* for TRUST, HOLD, DISCARD, QUARANTINE: for events */
-	struct str bucket;              /* QUARANTINE */
-	uint64_t ttl_us;                /* QUARANTINE; 0: the default */
-	struct str rule;                /* name of the handler that decided; empty: nobody */
-	bool failed;                    /* the rule failed (error, budget, time): the verdict is its on_error */
+	uint16_t code;         /* 4xx, 5xx for DEFER, REJECT, DROP; else 0 */
+	char esc[VERDICT_ESC]; /* "5.7.1", or empty */
+	struct str text;       /* for the reply; printable ASCII, at most VERDICT_TEXT */
+	struct str reason;     /* for TRUST, HOLD, DISCARD, QUARANTINE: for events */
+	struct str bucket;     /* QUARANTINE */
+	uint64_t ttl_us;       /* QUARANTINE; 0: the default */
+	struct str rule;       /* name of the handler that decided; empty: nobody */
+	bool failed; /* the rule failed (error, budget, time): the verdict is its on_error */
 };
 
 struct policy_question {
 	enum policy_hook hook;
-	struct policy_generation *generation;   /* pinned by who asks */
+	struct policy_generation *generation; /* pinned by who asks */
 	struct arena *arena;
-	struct policy_conn *conn;               /* edge hooks; NULL in deliver */
-	struct policy_tx *tx;                   /* from MAIL on */
-	struct policy_rcpt *rcpt;               /* rcpt, message_rcpt, route */
-	struct policy_msg *msg;                 /* headers, message, message_rcpt */
-	struct policy_attempt *attempt;         /* result */
-	struct policy_result *result;           /* result */
-	struct policy_bounce *bounce;           /* bounce */
+	struct policy_conn *conn;       /* edge hooks; NULL in deliver */
+	struct policy_tx *tx;           /* from MAIL on */
+	struct policy_rcpt *rcpt;       /* rcpt, message_rcpt, route */
+	struct policy_msg *msg;         /* headers, message, message_rcpt */
+	struct policy_attempt *attempt; /* result */
+	struct policy_result *result;   /* result */
+	struct policy_bounce *bounce;   /* bounce */
 
-	struct verdict verdict;                 /* out, when DONE or answered() */
+	struct verdict verdict; /* out, when DONE or answered() */
 	void (*answered)(struct policy_question *);
 
-	void *task;                             /* the answerer's own; NULL when nothing is open */
+	void *task; /* the answerer's own; NULL when nothing is open */
 };
 
 struct policy_ops {
@@ -85,17 +85,16 @@ struct policy_ops {
 	enum step (*ask)(struct policy_question *);
 	/* Synchronous, idempotent: no answer comes after it returned, staged edits are dropped. */
 	void (*cancel)(struct policy_question *);
-	void (*activate)(struct policy_generation *);   /* committed: timers may start */
-	void (*retire)(struct policy_generation *);     /* another one was committed: no new questions but from pins */
-	void (*destroy)(struct policy_generation *);    /* no pins are left: free `self` */
-	/* Is there a handler for this hook? NULL: perhaps there is. */
-	bool (*answers)(struct policy_generation *, enum policy_hook);
+	void (*activate)(struct policy_generation *); /* committed: timers may start */
+	void (*retire)(struct policy_generation
+			       *); /* another one was committed: no new questions but from pins */
+	void (*destroy)(struct policy_generation *); /* no pins are left: free `self` */
 };
 
 /* policy_ask - DONE at once with PASS when there is nobody to ask */
 enum step policy_ask(struct policy_question *q);
-/* policy_answers - may somebody answer at that hook? `g` may be NULL: nobody */
-bool policy_answers(struct policy_generation *g, enum policy_hook hook);
+bool policy_answers(const struct policy_generation *g,
+		    enum policy_hook hook); /* is there anybody to ask? g may be NULL */
 void policy_cancel(struct policy_question *q);
 /* policy_fail - fill the verdict with 451 4.3.0: what every failure becomes */
 void policy_fail(struct policy_question *q, struct str rule);

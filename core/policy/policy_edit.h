@@ -15,21 +15,25 @@
 #include "fault.h"
 #include "policy_view.h"
 
-#define POLICY_EDITS 512
+#define POLICY_EDITS        512
 #define POLICY_HEADER_VALUE (16 * 1024)
-#define POLICY_NEXT_HOP 256
-#define POLICY_RETRY_LEAST UINT64_C(1000000)
-#define POLICY_RETRY_MOST (UINT64_C(30) * 86400 * 1000000)
+#define POLICY_NEXT_HOP     256
+#define POLICY_RETRY_LEAST  UINT64_C(1000000)
+#define POLICY_RETRY_MOST   (UINT64_C(30) * 86400 * 1000000)
 
-int policy_edit_sender(struct policy_tx *tx, struct str address, struct fault *why);    /* "" is the null sender */
-int policy_edit_rcpt_add(struct policy_tx *tx, struct str address, struct fault *why);  /* permitted by being added */
+int policy_edit_sender(struct policy_tx *tx, struct str address,
+		       struct fault *why); /* "" is the null sender */
+int policy_edit_rcpt_add(struct policy_tx *tx, struct str address,
+			 struct fault *why); /* permitted by being added */
 int policy_edit_rcpt_remove(struct policy_rcpt *r, struct fault *why);
 int policy_edit_rcpt_set(struct policy_rcpt *r, struct str address, struct fault *why);
 int policy_edit_rcpt_permit(struct policy_rcpt *r, struct fault *why);
 int policy_edit_rcpt_route(struct policy_rcpt *r, struct str next_hop, struct fault *why);
 /* rcpt NULL: every copy; else this recipient's copy alone. */
-int policy_edit_header(struct policy_tx *tx, struct policy_rcpt *rcpt, const struct header_edit *edit, struct fault *why);
-int policy_edit_retry(struct policy_tx *tx, struct policy_result *result, uint64_t after_us, struct fault *why);
+int policy_edit_header(struct policy_tx *tx, struct policy_rcpt *rcpt,
+		       const struct header_edit *edit, struct fault *why);
+int policy_edit_retry(struct policy_tx *tx, struct policy_result *result, uint64_t after_us,
+		      struct fault *why);
 
 void policy_edits_apply(struct policy_tx *tx);
 void policy_edits_drop(struct policy_tx *tx);

@@ -18,29 +18,32 @@
 struct policy_generation {
 	struct list node;
 	unsigned number;
-	char hash[17];                          /* the first 16 hex digits of the snapshot's BLAKE2b */
-	char name[32];                          /* "42/ab12cd34": in every event that a verdict touches */
-	const struct policy_ops *ops;           /* NULL: no policy, every question passes */
-	void *self;                             /* the answerer's */
-	void *backing;                          /* what sources and maps are borrowed from, and who */
-	void (*released)(struct policy_generation *);   /* gives it back, after destroy; may be NULL */
+	char hash[17];                /* the first 16 hex digits of the snapshot's BLAKE2b */
+	char name[32];                /* "42/ab12cd34": in every event that a verdict touches */
+	const struct policy_ops *ops; /* NULL: no policy, every question passes */
+	void *self;                   /* the answerer's */
+	uint32_t hooks; /* bit 1 << hook: somebody answers there; else asking gives PASS */
+	void *backing;  /* what sources and maps are borrowed from, and who */
+	void (*released)(
+		struct policy_generation *); /* gives it back, after destroy; may be NULL */
 	unsigned pins;
 	bool is_retired, is_overdue;
 };
 
 struct policy_set {
-	struct policy_generation *active;       /* NULL before the first commit */
+	struct policy_generation *active; /* NULL before the first commit */
 	struct list retired;
 	unsigned alive;
 };
 
 void policy_set_init(struct policy_set *s);
-void policy_set_fini(struct policy_set *s);                             /* destroys all; nothing may be pinned */
+void policy_set_fini(struct policy_set *s); /* destroys all; nothing may be pinned */
 struct policy_generation *policy_generation_new(unsigned number, struct str hash);
-void policy_generation_free(struct policy_generation **g);              /* one that was never committed */
-void policy_set_commit(struct policy_set *s, struct policy_generation *g);     /* takes g */
+void policy_generation_free(struct policy_generation **g); /* one that was never committed */
+void policy_set_commit(struct policy_set *s, struct policy_generation *g); /* takes g */
 struct policy_generation *policy_pin(struct policy_set *s);
-void policy_unpin(struct policy_set *s, struct policy_generation **g);  /* may destroy it; leaves NULL */
+void policy_unpin(struct policy_set *s,
+		  struct policy_generation **g); /* may destroy it; leaves NULL */
 /* Its holder should let go at the next occasion: between two commands, or by 451. NULL is not. */
 bool policy_generation_is_overdue(const struct policy_generation *g);
 

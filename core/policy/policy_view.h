@@ -28,22 +28,22 @@ void policy_handles_cut(struct list *handles);
 
 struct policy_conn {
 	struct id id;
-	struct str listener;                    /* its name in settings */
-	struct str peer_ip, local_ip;           /* text; "unix" for a Unix socket */
+	struct str listener;          /* its name in settings */
+	struct str peer_ip, local_ip; /* text; "unix" for a Unix socket */
 	uint16_t peer_port, local_port;
-	struct str helo;                        /* as given; empty before HELO */
-	bool is_esmtp, is_trusted, is_local;    /* is_local: loopback or Unix socket */
+	struct str helo;                     /* as given; empty before HELO */
+	bool is_esmtp, is_trusted, is_local; /* is_local: loopback or Unix socket */
 	struct str trust_reason, trust_rule;
 	unsigned messages, errors;
-	uint64_t started_us;                    /* wall */
+	uint64_t started_us; /* wall */
 	struct arena *arena;
 	struct policy_vars vars;
 	struct list handles;
 };
 
 struct policy_address {
-	struct str text;                        /* local@domain in canonical form; empty: the null sender */
-	struct str local, domain;               /* parts of it; local unquoted */
+	struct str text;          /* local@domain in canonical form; empty: the null sender */
+	struct str local, domain; /* parts of it; local unquoted */
 };
 
 enum rcpt_state { RCPT_ASKED, RCPT_ACCEPTED, RCPT_REFUSED, RCPT_REMOVED };
@@ -52,52 +52,55 @@ struct policy_rcpt {
 	struct policy_tx *tx;
 	unsigned index;
 	enum rcpt_state state;
-	struct policy_address address;          /* as edited */
-	struct str original;                    /* as the client gave it; empty: added by policy */
+	struct policy_address address; /* as edited */
+	struct str original;           /* as the client gave it; empty: added by policy */
 	bool is_permitted;
-	struct str route;                       /* next hop chosen by policy; empty: none */
-	struct verdict verdict;                 /* HOLD, QUARANTINE, DISCARD, refusals after the body: of this copy */
-	struct header_edit *edits;              /* header edits of this copy alone (message_rcpt) */
-	unsigned attempts;                      /* deliver */
+	struct str route; /* next hop chosen by policy; empty: none */
+	struct verdict
+		verdict; /* HOLD, QUARANTINE, DISCARD, refusals after the body: of this copy */
+	struct header_edit *edits; /* header edits of this copy alone (message_rcpt) */
+	unsigned attempts;         /* deliver */
 	struct policy_vars vars;
 	struct list handles;
 };
 
 struct policy_tx {
 	struct id id;
-	struct policy_conn *conn;               /* NULL in deliver */
+	struct policy_conn *conn; /* NULL in deliver */
 	struct policy_generation *generation;
-	struct str helo, peer_ip, listener;     /* copies: present at both ends */
-	struct policy_address sender;           /* as edited */
+	struct str helo, peer_ip, listener; /* copies: present at both ends */
+	struct policy_address sender;       /* as edited */
 	struct str sender_original;
-	uint64_t size;                          /* declared by SIZE=, then the real one; 0 unknown */
+	uint64_t size; /* declared by SIZE=, then the real one; 0 unknown */
 	bool is_8bit, is_trusted;
 	struct str trust_reason, trust_rule;
 	struct policy_rcpt **rcpts;
-	unsigned nrcpts, room;                  /* room: of the list; policy_rcpt_add makes it */
-	struct header_edit *edits;              /* applied to every copy, in order */
-	uint64_t created_us;                    /* wall */
+	unsigned nrcpts, room;     /* room: of the list; policy_rcpt_add makes it */
+	struct header_edit *edits; /* applied to every copy, in order */
+	uint64_t created_us;       /* wall */
 	struct arena *arena;
 	struct policy_vars vars;
 	struct list handles;
-	struct policy_edit *staged;             /* see policy_edit.h */
-	unsigned nstaged, nedits;               /* staged; applied so far */
+	struct policy_edit *staged; /* see policy_edit.h */
+	unsigned nstaged, nedits;   /* staged; applied so far */
 };
 
 struct policy_msg {
 	struct policy_tx *tx;
-	struct str header;                      /* the original header block, each field with its CRLF, without the empty line */
-	struct str body;                        /* what of the body is in memory: all of it up to 64 KiB, else its beginning */
-	uint64_t size;                          /* header, empty line and body; what came so far at `headers` */
+	struct str
+		header; /* the original header block, each field with its CRLF, without the empty line */
+	struct str
+		body; /* what of the body is in memory: all of it up to 64 KiB, else its beginning */
+	uint64_t size; /* header, empty line and body; what came so far at `headers` */
 	bool is_complete;
-	unsigned hops;                          /* Received fields */
+	unsigned hops; /* Received fields */
 	struct list handles;
 };
 
 struct policy_attempt {
-	struct str destination;                 /* the key */
-	struct str next_hop, peer;              /* as routed; the address that answered, or empty */
-	unsigned number;                        /* 1 for the first */
+	struct str destination;    /* the key */
+	struct str next_hop, peer; /* as routed; the address that answered, or empty */
+	unsigned number;           /* 1 for the first */
 	struct list handles;
 };
 
@@ -107,15 +110,15 @@ extern const char *const attempt_outcome_name[ATTEMPT_OUTCOMES];
 struct policy_result {
 	struct policy_rcpt *rcpt;
 	enum attempt_outcome outcome;
-	uint16_t code;                          /* 0: no reply came */
+	uint16_t code; /* 0: no reply came */
 	struct str esc, text;
-	uint64_t age_us;                        /* of the message */
-	uint64_t retry_us;                      /* 0: the schedule decides; set by result:retry_in() */
+	uint64_t age_us;   /* of the message */
+	uint64_t retry_us; /* 0: the schedule decides; set by result:retry_in() */
 	struct list handles;
 };
 
 struct policy_bounce {
-	struct str to;                          /* the original sender */
+	struct str to; /* the original sender */
 	struct policy_result **failures;
 	unsigned nfailures;
 	struct list handles;
@@ -128,10 +131,13 @@ void policy_conn_fini(struct policy_conn *c);
 void policy_tx_init(struct policy_tx *tx, struct policy_conn *conn, struct arena *arena);
 void policy_tx_fini(struct policy_tx *tx);
 
-struct policy_rcpt *policy_rcpt_add(struct policy_tx *tx, struct policy_address address);  /* NULL: a bound was reached */
+struct policy_rcpt *policy_rcpt_add(struct policy_tx *tx,
+				    struct policy_address address); /* NULL: a bound was reached */
 /* For policy_edit.c: one that is not in the list yet, with room kept for it and `ahead` others; then into the list. */
-struct policy_rcpt *policy_rcpt_make(struct policy_tx *tx, struct policy_address address, unsigned ahead);
+struct policy_rcpt *policy_rcpt_make(struct policy_tx *tx, struct policy_address address,
+				     unsigned ahead);
 void policy_rcpt_link(struct policy_rcpt *r);
-bool policy_address_copy(struct arena *a, struct str text, struct policy_address *out);  /* parse a mailbox; false: bad or no room */
+bool policy_address_copy(struct arena *a, struct str text,
+			 struct policy_address *out); /* parse a mailbox; false: bad or no room */
 
 #endif
