@@ -48,7 +48,8 @@ void delivery_read(struct delivery *d, struct delivery_lease *l)
 static void read_others(struct delivery *d)
 {
 	while (!list_is_empty(&d->reading)) {
-		struct delivery_lease *l = LIST_ITEM(d->reading.next, struct delivery_lease, reading);
+		struct delivery_lease *l =
+			LIST_ITEM(d->reading.next, struct delivery_lease, reading);
 
 		if (!read_now(d, l))
 			return;
@@ -109,7 +110,8 @@ void delivery_channel(struct delivery *d, struct ipc_channel *spool)
 
 /* ---- life */
 
-struct delivery *delivery_new(struct net_loop *loop, struct policy_set *policies, const struct delivery_options *options)
+struct delivery *delivery_new(struct net_loop *loop, struct policy_set *policies,
+			      const struct delivery_options *options)
 {
 	struct delivery *d = calloc(1, sizeof *d);
 

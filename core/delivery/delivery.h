@@ -1,10 +1,12 @@
 /*
- * delivery - everything outbound: routes what the spool lends, makes attempts, reports what became of them.
+ * delivery - everything outbound: routes what the spool lends, makes attempts, reports what
+ * became of them.
  *
- * What        ROUTE leases become next hops (policy `route`, then settings); DISPATCH leases become attempts over pooled SMTP or LMTP
- *             connections or through the maildir helper; results go through policy `result`; failures become bounces.
- * Invariants  a lease ends with exactly one ROUTED or RESULT; a lost connection in doubt is DEFER, never DONE; the null sender is
- *             never bounced.
+ * What        ROUTE leases become next hops (policy `route`, then settings); DISPATCH leases
+ *             become attempts over pooled SMTP or LMTP connections or through the maildir helper;
+ *             results go through policy `result`; failures become bounces.
+ * Invariants  a lease ends with exactly one ROUTED or RESULT; a lost connection in doubt is
+ *             DEFER, never DONE; the null sender is never bounced.
  * Ownership   the delivery owns its leases and connections.
  * Bounds      struct delivery_options; leases: what the spool lends.
  * Read next   delivery_route.c, delivery_pool.c, delivery_session.c, delivery_bounce.c.

@@ -30,7 +30,8 @@ static void enter(struct delivery_body *b, enum body_part part)
 	b->part = part;
 }
 
-void delivery_body_set(struct delivery_body *b, struct str header, struct str first, uint64_t length)
+void delivery_body_set(struct delivery_body *b, struct str header, struct str first,
+		       uint64_t length)
 {
 	assert(first.n <= length);
 	b->header = header;
@@ -122,7 +123,8 @@ void delivery_body_data(struct delivery_body *b, uint64_t offset, struct str byt
 	b->is_asked = b->is_stale = false;
 	if (is_stale)
 		return;
-	if (!is_expected || bytes.n == 0 || bytes.n > b->length - b->first.n - b->fetched || !buf_add(&b->chunk, bytes)) {
+	if (!is_expected || bytes.n == 0 || bytes.n > b->length - b->first.n - b->fetched ||
+	    !buf_add(&b->chunk, bytes)) {
 		b->is_lost = true;
 		return;
 	}

@@ -7,14 +7,15 @@
 #include "log.h"
 
 /*
- * What failed for good is told to the sender, in a message of its own that the spool commits in one batch with the failures. It
- * goes from the null sender, so nobody ever answers it (RFC 5321 4.5.5), and a message from the null sender gets none.
+ * What failed for good is told to the sender, in a message of its own that the spool commits in
+ * one batch with the failures. It goes from the null sender, so nobody ever answers it (RFC 5321
+ * 4.5.5), and a message from the null sender gets none.
  */
 
-#define BOUNCE_RCPTS 100                /* in one bounce; the others fail with the next one */
+#define BOUNCE_RCPTS  100               /* in one bounce; the others fail with the next one */
 #define BOUNCE_HEADER (32 * 1024)       /* of the original */
-#define BOUNCE_TOP 4096                 /* of its own header block */
-#define BOUNCE_AGAIN UINT64_C(1000000)  /* when the others are tried again */
+#define BOUNCE_TOP    4096              /* of its own header block */
+#define BOUNCE_AGAIN  UINT64_C(1000000) /* when the others are tried again */
 
 static unsigned failures(const struct delivery_lease *l)
 {
@@ -74,7 +75,10 @@ static struct str header_head(struct str header, size_t most)
 	return str_head(header, n);
 }
 
-/* write_dsn - as much as one inline body takes: first the original's header goes, then recipients; returns how many are told */
+/*
+ * write_dsn - as much as one inline body takes: first the original's header goes, then
+ * recipients; returns how many are told
+ */
 static unsigned write_dsn(struct delivery_lease *l, const struct id *id, struct buf *out)
 {
 	struct dsn_rcpt rcpts[BOUNCE_RCPTS];
@@ -106,7 +110,10 @@ static bool write_envelope(struct delivery_lease *l, const struct id *id, struct
 {
 	const struct verdict *v = &l->question.verdict;
 	struct envelope_rcpt rcpt = { .address = l->envelope.sender };
-	struct envelope e = { .id = *id, .created_us = net_loop_wall(l->delivery->loop), .rcpts = &rcpt, .nrcpts = 1 };
+	struct envelope e = { .id = *id,
+			      .created_us = net_loop_wall(l->delivery->loop),
+			      .rcpts = &rcpt,
+			      .nrcpts = 1 };
 
 	if (l->generation)
 		e.generation = str_of(l->generation->name);
@@ -129,13 +136,15 @@ static size_t end_of_header(struct str message)
 	return scan.end;
 }
 
-static bool encode(struct delivery_lease *l, const struct id *id, struct str message, struct str envelope)
+static bool encode(struct delivery_lease *l, const struct id *id, struct str message,
+		   struct str envelope)
 {
 	struct ipc_submit submit = { .id = *id, .nvariants = 1 };
 	size_t end = end_of_header(message);
 
 	submit.variants[0] = (struct ipc_variant){
-		.state = l->question.verdict.kind == VERDICT_QUARANTINE ? IPC_STATE_QUARANTINE : IPC_STATE_QUEUE,
+		.state = l->question.verdict.kind == VERDICT_QUARANTINE ? IPC_STATE_QUARANTINE
+									: IPC_STATE_QUEUE,
 		.envelope = envelope,
 		.header = str_head(message, end),
 	};
@@ -145,17 +154,19 @@ static bool encode(struct delivery_lease *l, const struct id *id, struct str mes
 
 static void make(struct delivery_lease *l)
 {
-	struct id id = id_make(net_loop_wall(l->delivery->loop), (uint16_t)(0x8000 | l->delivery->settings.o.index));
+	struct id id = id_make(net_loop_wall(l->delivery->loop),
+			       (uint16_t)(0x8000 | l->delivery->settings.o.index));
 	struct buf message, envelope;
 	unsigned n;
 
 	buf_init(&message, IPC_BODY_INLINE);
 	buf_init(&envelope, IPC_ENVELOPE_MAX);
 	n = write_dsn(l, &id, &message);
-	if (write_envelope(l, &id, &envelope) && encode(l, &id, buf_str(&message), buf_str(&envelope)))
+	if (write_envelope(l, &id, &envelope) &&
+	    encode(l, &id, buf_str(&message), buf_str(&envelope)))
 		soften(l, n, BOUNCE_AGAIN);
 	else
-		soften(l, 0, 0);        /* never a failure without the word that it owes */
+		soften(l, 0, 0); /* never a failure without the word that it owes */
 	buf_fini(&envelope);
 	buf_fini(&message);
 }

@@ -44,8 +44,9 @@ static int check_places(struct str path, struct fault *why)
 	for (ptrdiff_t at; (at = str_find(path, '{')) >= 0;) {
 		path = str_drop(path, (size_t)at);
 		if (place_take(&path) == PLACES)
-			return fault_set(why, "\"%.*s\": a Maildir knows {local}, {domain} and {address}",
-					 STR_ARG(str_head(path, 80)));
+			return fault_set(
+				why, "\"%.*s\": a Maildir knows {local}, {domain} and {address}",
+				STR_ARG(str_head(path, 80)));
 	}
 	return 0;
 }
@@ -68,8 +69,8 @@ static int parse_place(struct str place, struct net_address *out, struct fault *
 		return net_address_parse(place, out, why);
 	if (str_has_iprefix(place, STR("localhost")))
 		host = str_drop(place, strlen("localhost"));
-	n = snprintf(text, sizeof text, "%s%.*s%s", host.n < place.n ? "127.0.0.1" : "", STR_ARG(host),
-		     has_port(place) ? "" : ":25");
+	n = snprintf(text, sizeof text, "%s%.*s%s", host.n < place.n ? "127.0.0.1" : "",
+		     STR_ARG(host), has_port(place) ? "" : ":25");
 	assert(n > 0 && (size_t)n < sizeof text);
 	return net_address_parse((struct str){ text, (size_t)n }, out, why);
 }
@@ -94,7 +95,8 @@ int delivery_hop_parse(struct str text, struct delivery_hop *out, struct fault *
 struct str delivery_hop_key(const struct delivery_hop *hop, char text[DELIVERY_HOP_TEXT])
 {
 	char place[NET_ADDRESS_TEXT];
-	struct str rest = hop->kind == HOP_MAILDIR ? hop->path : str_of(net_address_text(&hop->address, place));
+	struct str rest = hop->kind == HOP_MAILDIR ? hop->path
+						   : str_of(net_address_text(&hop->address, place));
 	int n = snprintf(text, DELIVERY_HOP_TEXT, "%s%.*s", scheme[hop->kind].p, STR_ARG(rest));
 
 	assert(n > 0 && n < DELIVERY_HOP_TEXT);
@@ -117,8 +119,9 @@ static void path_byte(struct path *p, char c)
 /*
  * path_name - bytes that a peer may have chosen become part of one name
  *
- * Whatever is not plain becomes %XX, '%' too: two mailboxes never share a path, and no path is "..", hidden or deeper.
- * Upper case is folded, because people write their own address both ways and expect one mailbox.
+ * Whatever is not plain becomes %XX, '%' too: two mailboxes never share a path, and no path is
+ * "..", hidden or deeper. Upper case is folded, because people write their own address both ways
+ * and expect one mailbox.
  */
 static void path_name(struct path *p, struct str s)
 {
@@ -126,8 +129,8 @@ static void path_name(struct path *p, struct str s)
 
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
-		bool is_plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c > ' ' && c < 0x7f && strchr("@+=_-", c)) ||
-				(c == '.' && i > 0);
+		bool is_plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+				(c > ' ' && c < 0x7f && strchr("@+=_-", c)) || (c == '.' && i > 0);
 
 		if (c >= 'A' && c <= 'Z') {
 			path_byte(p, (char)(c | 0x20));
@@ -153,7 +156,8 @@ static void path_place(struct path *p, enum placeholder place, const struct addr
 		path_name(p, rcpt->domain);
 }
 
-struct str delivery_hop_mailbox(const struct delivery_hop *hop, const struct address *rcpt, char path[DELIVERY_MAILBOX])
+struct str delivery_hop_mailbox(const struct delivery_hop *hop, const struct address *rcpt,
+				char path[DELIVERY_MAILBOX])
 {
 	struct path p = { .to = path };
 	struct str rest = hop->path;

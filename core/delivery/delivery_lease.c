@@ -3,7 +3,7 @@
  *                |                                                 |
  *                v                                                 v
  *              ROUTE --------------+                            ATTEMPT --all decided--> RESULT
- *          (hook `route`)          |                    (pool, session; maildir)     (hook `result`)
+ *          (hook `route`)          |                       (pool, maildir)     (hook `result`)
  *                                  v                                                     |
  *                                BOUNCE <------------------------------------------------+
  *                            (hook `bounce`)
@@ -11,8 +11,9 @@
  *                                  v
  *                                REPORT --ROUTED or RESULT sent--> SPARE
  *
- * delivery_lease_go() walks; each stage says MORE when it has to wait. What cannot be worked on (we drain, or the frame makes no
- * sense) enters REPORT at once without a recipient: the spool then knows that nothing was tried.
+ * delivery_lease_go() walks; each stage says MORE when it has to wait. What cannot be worked on
+ * (we drain, or the frame makes no sense) enters REPORT at once without a recipient: the spool
+ * then knows that nothing was tried.
  */
 #include "delivery_lease.h"
 
@@ -26,7 +27,7 @@
 #include "log.h"
 
 #define TEXT_MOST (IPC_REPLY_TEXT - IPC_ESC - 1)
-#define TEXT_CUT 80             /* of each, when a thousand long ones do not fit one frame */
+#define TEXT_CUT  80 /* of each, when a thousand long ones do not fit one frame */
 
 static const struct {
 	enum step (*run)(struct delivery_lease *);
@@ -171,7 +172,8 @@ static struct delivery_lease *begin(struct delivery *d, uint64_t tag)
 
 	assert(l->phase == LEASE_SPARE && !l->session && !l->generation && !l->tx.arena);
 	l->tag = tag;
-	l->is_route = l->is_expired = l->is_started = l->is_retried = l->is_asking = l->has_answer = false;
+	l->is_route = l->is_expired = l->is_started = l->is_retried = l->is_asking = l->has_answer =
+		false;
 	l->rcpts = NULL;
 	l->nrcpts = l->undecided = 0;
 	l->envelope = (struct envelope){ 0 };
@@ -208,7 +210,8 @@ static bool decode(struct delivery_lease *l, struct str payload)
 	if (!l->rcpts)
 		return false;
 	for (unsigned i = 0; i < in->nrcpts; i++)
-		l->rcpts[i] = (struct delivery_rcpt){ .index = in->rcpts[i].index, .attempts = in->rcpts[i].attempts,
+		l->rcpts[i] = (struct delivery_rcpt){ .index = in->rcpts[i].index,
+						      .attempts = in->rcpts[i].attempts,
 						      .outcome = DELIVERY_UNDECIDED };
 	l->nrcpts = l->undecided = in->nrcpts;
 	return true;
@@ -227,12 +230,24 @@ static bool open_envelope(struct delivery_lease *l, struct fault *why)
 		struct delivery_rcpt *r = &l->rcpts[i];
 
 		if (r->index >= l->envelope.nrcpts) {
-			(void)fault_set(why, "recipient %u of %u", (unsigned)r->index, l->envelope.nrcpts);
+			(void)fault_set(why, "recipient %u of %u", (unsigned)r->index,
+					l->envelope.nrcpts);
 			return false;
 		}
 		r->envelope = &l->envelope.rcpts[r->index];
 	}
 	return true;
+}
+
+/* hold_unreadable - trying again does not mend it, and it must not be lost: a person has to look */
+static void hold_unreadable(struct delivery_lease *l, const struct fault *why)
+{
+	const struct delivery_said said = { .outcome = IPC_OUTCOME_HOLD,
+					    .esc = STR("4.3.0"),
+					    .text = STR("the envelope cannot be read") };
+
+	log_fault(LOG_LEVEL_ERROR, "delivery.envelope", "the message is held", why);
+	delivery_lease_decide_all(l, &said);
 }
 
 void delivery_lease_take(struct delivery *d, const struct ipc_frame *frame)
@@ -241,20 +256,20 @@ void delivery_lease_take(struct delivery *d, const struct ipc_frame *frame)
 	struct fault why = { 0 };
 
 	if (delivery_lease_find(d, frame->tag))
-		return;                 /* lent twice: the first one answers */
+		return; /* lent twice: the first one answers */
 	l = begin(d, frame->tag);
 	l->is_route = frame->type == IPC_ROUTE;
 	enter(l, LEASE_REPORT);
 	if (!d->is_draining && d->nleases <= DELIVERY_LEASES && !decode(l, frame->payload)) {
 		(void)fault_set(&why, "tag %llu", (unsigned long long)frame->tag);
-		log_fault(LOG_LEVEL_ERROR, "delivery.lease", "a lease that makes no sense is given back", &why);
+		log_fault(LOG_LEVEL_ERROR, "delivery.lease",
+			  "a lease that makes no sense is given back", &why);
 	}
-	if (l->nrcpts > 0 && open_envelope(l, &why)) {
-		enter(l, l->is_route ? LEASE_ROUTE : LEASE_ATTEMPT);
-	} else if (l->nrcpts > 0) {     /* trying again does not mend it, and it must not be lost: a person has to look */
-		log_fault(LOG_LEVEL_ERROR, "delivery.envelope", "the message is held", &why);
-		delivery_lease_decide_all(l, &(struct delivery_said){ .outcome = IPC_OUTCOME_HOLD, .esc = STR("4.3.0"),
-								      .text = STR("the envelope cannot be read") });
+	if (l->nrcpts > 0) {
+		if (open_envelope(l, &why))
+			enter(l, l->is_route ? LEASE_ROUTE : LEASE_ATTEMPT);
+		else
+			hold_unreadable(l, &why);
 	}
 	delivery_lease_go(l);
 }
@@ -367,10 +382,13 @@ enum step delivery_lease_ask(struct delivery_lease *l, enum policy_hook hook)
 	struct policy_question *q = &l->question;
 	struct delivery_rcpt *r = l->at < l->nrcpts ? &l->rcpts[l->at] : NULL;
 
-	*q = (struct policy_question){ .hook = hook, .generation = l->generation, .arena = &l->arena, .answered = answered };
+	*q = (struct policy_question){
+		.hook = hook, .generation = l->generation, .arena = &l->arena, .answered = answered
+	};
 	if (!delivery_lease_has_policy(l))
-		return STEP_DONE;               /* PASS */
-	if (l->tx.nrcpts < l->nrcpts) {         /* the view did not fit its bound: not asking must not mean yes */
+		return STEP_DONE; /* PASS */
+	if (l->tx.nrcpts <
+	    l->nrcpts) { /* the view did not fit its bound: not asking must not mean yes */
 		policy_fail(q, STR_NONE);
 		return STEP_DONE;
 	}
@@ -389,7 +407,10 @@ enum step delivery_lease_ask(struct delivery_lease *l, enum policy_hook hook)
 
 /* ---- walking, and the answer */
 
-/* renew - a long attempt does not keep an old generation alive that nothing of this lease has seen yet */
+/*
+ * renew - a long attempt does not keep an old generation alive that nothing of this lease has
+ * seen yet
+ */
 static void renew(struct delivery_lease *l)
 {
 	if (!policy_generation_is_overdue(l->generation) || l->tx.arena)
@@ -408,7 +429,8 @@ void delivery_lease_go(struct delivery_lease *l)
 	}
 	delivery_event(l);
 	if (!l->is_route && l->is_started)
-		histogram_add(HISTOGRAM_ATTEMPT_TIME, net_loop_now(l->delivery->loop) - l->started_us);
+		histogram_add(HISTOGRAM_ATTEMPT_TIME,
+			      net_loop_now(l->delivery->loop) - l->started_us);
 	if (!list_is_empty(&l->delivery->unsent) || !delivery_lease_report(&l))
 		list_append(&l->delivery->unsent, &l->unsent);
 }
@@ -444,7 +466,8 @@ static void fill(struct delivery_lease *l, size_t text_most)
 			.retry_us = r->outcome == IPC_OUTCOME_DEFER ? r->retry_us : 0,
 		};
 	}
-	out->vars = l->tx.arena && l->tx.vars.is_changed ? policy_vars_packed(&l->tx.vars) : STR_NONE;
+	out->vars =
+		l->tx.arena && l->tx.vars.is_changed ? policy_vars_packed(&l->tx.vars) : STR_NONE;
 	out->bounce = buf_str(&l->bounce);
 	out->has_bounce = out->bounce.n > 0;
 }
@@ -459,7 +482,8 @@ static void encode(struct delivery_lease *l)
 	for (size_t i = 0; i < COUNT(most) && !fits; i++) {
 		buf_reset(&d->out);
 		fill(l, most[i]);
-		fits = ipc_result_encode(&d->out, &d->result) && buf_len(&d->out) <= ipc_channel_max(d->spool);
+		fits = ipc_result_encode(&d->out, &d->result) &&
+		       buf_len(&d->out) <= ipc_channel_max(d->spool);
 	}
 	if (fits)
 		return;

@@ -16,7 +16,7 @@
 #include "maildir_write.h"
 #include "received.h"
 
-#define TRACE_MOST 4096
+#define TRACE_MOST   4096
 #define HOST_IN_NAME 100
 
 _Static_assert(DELIVERY_MAILBOX <= MAILDIR_PATH, "the helper takes every path that is made here");
@@ -39,11 +39,14 @@ static struct str name_of(struct delivery_lease *l, char name[MAILDIR_NAME])
 {
 	struct str host = str_head(l->delivery->settings.o.hostname, HOST_IN_NAME);
 	char id[ID_TEXT + 1];
-	int n = snprintf(name, MAILDIR_NAME, "%llu.%s-%u-%u.%.*s", (unsigned long long)(l->envelope.created_us / CLOCK_SECOND),
-			 id_text(&l->id, id), l->variant, (unsigned)l->rcpts[l->file.rcpt].index, STR_ARG(host));
+	int n = snprintf(name, MAILDIR_NAME, "%llu.%s-%u-%u.%.*s",
+			 (unsigned long long)(l->envelope.created_us / CLOCK_SECOND),
+			 id_text(&l->id, id), l->variant, (unsigned)l->rcpts[l->file.rcpt].index,
+			 STR_ARG(host));
 
 	assert(n > 0 && n < MAILDIR_NAME);
-	for (int i = 0; i < n; i++)     /* a host name of the operator's; '/' would be another directory, ':' begins the flags */
+	/* The host name is the operator's; '/' would be another directory, ':' begins the flags. */
+	for (int i = 0; i < n; i++)
 		if (name[i] <= ' ' || name[i] > '~' || name[i] == '/' || name[i] == ':')
 			name[i] = '_';
 	return (struct str){ name, (size_t)n };
@@ -55,7 +58,8 @@ static struct str trace_of(struct delivery_lease *l)
 	struct buf b;
 
 	buf_init(&b, TRACE_MOST);
-	if (received_return_path(&b, l->envelope.sender) && header_write(&b, STR("Delivered-To"), rcpt))
+	if (received_return_path(&b, l->envelope.sender) &&
+	    header_write(&b, STR("Delivered-To"), rcpt))
 		trace = arena_str(&l->arena, buf_str(&b));
 	buf_fini(&b);
 	return trace;
@@ -79,7 +83,10 @@ static void flush_aborts(struct delivery *d)
 		m->naborts--;
 }
 
-/* give_up - the helper is told, at the latest when the ring has room; more than it has places for cannot be open */
+/*
+ * give_up - the helper is told, at the latest when the ring has room; more than it has places for
+ * cannot be open
+ */
 static void give_up(struct delivery_lease *l)
 {
 	struct delivery_maildir *m = &l->delivery->maildir;
@@ -115,7 +122,8 @@ static bool begin(struct delivery *d, struct delivery_lease *l)
 	if (address_parse(l->rcpts[l->file.rcpt].envelope->address, &rcpt) == ADDRESS_OK)
 		mailbox = delivery_hop_mailbox(&l->hop, &rcpt, path);
 	if (mailbox.n == 0) {
-		decide(l, &(struct delivery_said){ .outcome = IPC_OUTCOME_FAIL, .esc = STR("5.1.3"),
+		decide(l, &(struct delivery_said){ .outcome = IPC_OUTCOME_FAIL,
+						   .esc = STR("5.1.3"),
 						   .text = STR("no mailbox can have this name") });
 		return true;
 	}
@@ -126,7 +134,9 @@ static bool begin(struct delivery *d, struct delivery_lease *l)
 	assert(fits);
 	if (!tell(d, IPC_MAILDIR_BEGIN, d->maildir.tag + 1, buf_str(&d->out)))
 		return false;
-	l->file = (struct delivery_file){ .phase = FILE_OPEN, .tag = ++d->maildir.tag, .rcpt = l->file.rcpt };
+	l->file = (struct delivery_file){ .phase = FILE_OPEN,
+					  .tag = ++d->maildir.tag,
+					  .rcpt = l->file.rcpt };
 	list_append(&d->maildir.open, &l->waiting);
 	d->maildir.nopen++;
 	return true;
@@ -135,8 +145,11 @@ static bool begin(struct delivery *d, struct delivery_lease *l)
 static void lost(struct delivery_lease *l)
 {
 	give_up(l);
-	delivery_lease_decide_all(l, &(struct delivery_said){ .outcome = IPC_OUTCOME_DEFER, .esc = STR("4.3.0"),
-							      .text = STR("the message cannot be read from the spool") });
+	delivery_lease_decide_all(
+		l, &(struct delivery_said){
+			   .outcome = IPC_OUTCOME_DEFER,
+			   .esc = STR("4.3.0"),
+			   .text = STR("the message cannot be read from the spool") });
 	delivery_lease_go(l);
 }
 
@@ -153,7 +166,8 @@ static void pump(struct delivery *d, struct delivery_lease *l)
 		return;
 	}
 	while ((piece = str_head(delivery_body_piece(&l->body), IPC_SLOT_CHUNK)).n > 0) {
-		if (f->sent - f->acked + piece.n > IPC_SLOT_WINDOW || !tell(d, IPC_MAILDIR_DATA, f->tag, piece))
+		if (f->sent - f->acked + piece.n > IPC_SLOT_WINDOW ||
+		    !tell(d, IPC_MAILDIR_DATA, f->tag, piece))
 			return;
 		f->sent += piece.n;
 		delivery_body_took(&l->body, piece.n);
@@ -172,7 +186,8 @@ static void run(struct net_deferred *turn)
 	struct delivery_maildir *m = &d->maildir;
 
 	while (m->channel && m->nopen < DELIVERY_MAILDIR_FILES && !list_is_empty(&m->waiting)) {
-		struct delivery_lease *l = LIST_ITEM(list_take(&m->waiting), struct delivery_lease, waiting);
+		struct delivery_lease *l =
+			LIST_ITEM(list_take(&m->waiting), struct delivery_lease, waiting);
 
 		if (!begin(d, l)) {
 			list_prepend(&m->waiting, &l->waiting);
@@ -193,8 +208,10 @@ static void impatient(struct net_timer *t)
 	while (!d->maildir.channel && (node = list_take(&d->maildir.waiting)) != NULL) {
 		struct delivery_lease *l = LIST_ITEM(node, struct delivery_lease, waiting);
 
-		delivery_lease_decide_all(l, &(struct delivery_said){ .outcome = IPC_OUTCOME_DEFER, .esc = STR("4.3.0"),
-								      .text = STR("nothing here writes mailboxes") });
+		delivery_lease_decide_all(
+			l, &(struct delivery_said){ .outcome = IPC_OUTCOME_DEFER,
+						    .esc = STR("4.3.0"),
+						    .text = STR("nothing here writes mailboxes") });
 		delivery_lease_go(l);
 	}
 }
@@ -232,7 +249,8 @@ void delivery_maildir_channel(struct delivery *d, struct ipc_channel *c)
 
 	m->channel = c;
 	m->naborts = 0;
-	while (!list_is_empty(&m->open)) {      /* the helper forgot them; to write them again does no harm */
+	while (!list_is_empty(
+		&m->open)) { /* the helper forgot them; to write them again does no harm */
 		struct delivery_lease *l = LIST_ITEM(m->open.prev, struct delivery_lease, waiting);
 
 		close_file(l);
@@ -247,7 +265,8 @@ void delivery_maildir_channel(struct delivery *d, struct ipc_channel *c)
 
 static struct delivery_lease *file_find(struct delivery *d, uint64_t tag)
 {
-	LIST_EACH(node, &d->maildir.open) {
+	LIST_EACH(node, &d->maildir.open)
+	{
 		struct delivery_lease *l = LIST_ITEM(node, struct delivery_lease, waiting);
 
 		if (l->file.tag == tag)
@@ -262,9 +281,13 @@ static void on_result(struct delivery_lease *l, struct str payload)
 	struct delivery_said said = { .outcome = wire_get_u8(&w), .esc = STR_NONE };
 
 	said.text = wire_get_str(&w, IPC_REPLY_TEXT);
-	if (!wire_is_end(&w) || (said.outcome != IPC_OUTCOME_DONE && said.outcome != IPC_OUTCOME_FAIL))
+	if (!wire_is_end(&w) ||
+	    (said.outcome != IPC_OUTCOME_DONE && said.outcome != IPC_OUTCOME_FAIL))
 		said.outcome = IPC_OUTCOME_DEFER;
-	(void)smtp_esc_take(&said.text, said.outcome == IPC_OUTCOME_DONE ? 2 : said.outcome == IPC_OUTCOME_FAIL ? 5 : 4,
+	(void)smtp_esc_take(&said.text,
+			    said.outcome == IPC_OUTCOME_DONE   ? 2
+			    : said.outcome == IPC_OUTCOME_FAIL ? 5
+							       : 4,
 			    &said.esc);
 	decide(l, &said);
 	close_file(l);
@@ -294,7 +317,7 @@ void delivery_maildir_writable(struct delivery *d)
 {
 	flush_aborts(d);
 	LIST_EACH(node, &d->maildir.open)
-		pump(d, LIST_ITEM(node, struct delivery_lease, waiting));
+	pump(d, LIST_ITEM(node, struct delivery_lease, waiting));
 	net_loop_defer(d->loop, &d->maildir.turn);
 }
 

@@ -60,7 +60,9 @@ static struct delivery_key *key_get(struct delivery_pool *p, const struct delive
 
 static void decide_dead(struct delivery_lease *l, struct str text)
 {
-	delivery_lease_decide_all(l, &(struct delivery_said){ .outcome = IPC_OUTCOME_DEFER, .esc = STR("4.4.1"), .text = text });
+	delivery_lease_decide_all(l, &(struct delivery_said){ .outcome = IPC_OUTCOME_DEFER,
+							      .esc = STR("4.4.1"),
+							      .text = text });
 }
 
 void delivery_pool_attempt(struct delivery_lease *l)
@@ -72,7 +74,8 @@ void delivery_pool_attempt(struct delivery_lease *l)
 	l->peer = arena_str(&l->arena, str_of(key->peer));
 	if (!list_is_empty(&key->idle) && !l->is_retried) {
 		counter_add(COUNTER_OUT_REUSED, 1);
-		delivery_session_take(LIST_ITEM(key->idle.next, struct delivery_session, key_idle), l);
+		delivery_session_take(LIST_ITEM(key->idle.next, struct delivery_session, key_idle),
+				      l);
 		return;
 	}
 	if (key->dead_until > net_loop_now(d->loop)) {
@@ -110,7 +113,8 @@ void delivery_pool_dead(struct delivery *d, struct delivery_key *key, struct str
 		key_forget_death(p, oldest);
 		key_collect(p, oldest);
 	}
-	LIST_EACH(node, &key->sessions) {
+	LIST_EACH(node, &key->sessions)
+	{
 		struct delivery_session *s = LIST_ITEM(node, struct delivery_session, node);
 
 		if (s->phase == SESSION_CONNECTING)
@@ -125,7 +129,8 @@ void delivery_pool_idle(struct delivery_session *s)
 	struct delivery *d = s->delivery;
 	const struct delivery_options *o = &d->settings.o;
 
-	if (d->is_draining || s->messages >= o->messages_per_connection || s->key->nidle >= o->idle_per_key) {
+	if (d->is_draining || s->messages >= o->messages_per_connection ||
+	    s->key->nidle >= o->idle_per_key) {
 		delivery_session_quit(s);
 		return;
 	}
@@ -138,7 +143,8 @@ void delivery_pool_idle(struct delivery_session *s)
 	if (!net_timer_is_running(&d->pool.sweep))
 		net_timer_start(&d->pool.sweep, o->idle_us);
 	if (d->pool.nidle > o->idle_total)
-		delivery_session_quit(LIST_ITEM(d->pool.idle.prev, struct delivery_session, pool_idle));
+		delivery_session_quit(
+			LIST_ITEM(d->pool.idle.prev, struct delivery_session, pool_idle));
 }
 
 void delivery_pool_busy(struct delivery_session *s)
@@ -166,7 +172,8 @@ static void sweep(struct net_timer *t)
 	uint64_t now = net_loop_now(d->loop), idle = d->settings.o.idle_us;
 
 	while (!list_is_empty(&p->idle)) {
-		struct delivery_session *s = LIST_ITEM(p->idle.prev, struct delivery_session, pool_idle);
+		struct delivery_session *s =
+			LIST_ITEM(p->idle.prev, struct delivery_session, pool_idle);
 
 		if (s->since + idle > now) {
 			net_timer_start(t, s->since + idle - now);
@@ -179,7 +186,8 @@ static void sweep(struct net_timer *t)
 void delivery_pool_quit_idle(struct delivery *d)
 {
 	while (!list_is_empty(&d->pool.idle))
-		delivery_session_quit(LIST_ITEM(d->pool.idle.next, struct delivery_session, pool_idle));
+		delivery_session_quit(
+			LIST_ITEM(d->pool.idle.next, struct delivery_session, pool_idle));
 }
 
 void delivery_pool_init(struct delivery *d)
@@ -206,7 +214,8 @@ void delivery_pool_fini(struct delivery *d)
 		if (list_is_empty(&key->sessions))
 			key_collect(p, key);
 		else
-			delivery_session_forget(LIST_ITEM(key->sessions.next, struct delivery_session, node));
+			delivery_session_forget(
+				LIST_ITEM(key->sessions.next, struct delivery_session, node));
 	}
 	map_fini(&p->keys);
 }

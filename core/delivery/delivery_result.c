@@ -1,13 +1,15 @@
 #include "delivery_stage.h"
 
 /*
- * What an attempt came to, shown to the hook `result`: it may turn temporary into permanent and back, choose when to try again,
- * or another next hop. Delivered is delivered; what was not tried (expired, held) is not asked about.
+ * What an attempt came to, shown to the hook `result`: it may turn temporary into permanent and
+ * back, choose when to try again, or another next hop. Delivered is delivered; what was not tried
+ * (expired, held) is not asked about.
  */
 
 static bool is_asked_about(const struct delivery_lease *l, const struct delivery_rcpt *r)
 {
-	return !l->is_expired && (r->outcome == IPC_OUTCOME_DEFER || r->outcome == IPC_OUTCOME_FAIL);
+	return !l->is_expired &&
+	       (r->outcome == IPC_OUTCOME_DEFER || r->outcome == IPC_OUTCOME_FAIL);
 }
 
 struct policy_result *delivery_result_view(struct delivery_lease *l, struct delivery_rcpt *r)
@@ -39,8 +41,9 @@ static bool reroute(struct delivery_lease *l, struct delivery_rcpt *r, struct st
 
 	if (!r->view || r->view->route.n == 0 || str_eq(r->view->route, before))
 		return false;
+	/* policy_edit has checked its grammar, but does not know the placeholders. */
 	if (delivery_hop_parse(r->view->route, &hop, &why) < 0)
-		return false;           /* policy_edit has checked it: a hop of a future this process does not know */
+		return false;
 	text = arena_str(&l->arena, delivery_hop_key(&hop, key));
 	if (!text.p || str_eq(text, l->key))
 		return false;
@@ -52,7 +55,8 @@ static bool reroute(struct delivery_lease *l, struct delivery_rcpt *r, struct st
 static void by_verdict(struct delivery_lease *l, struct delivery_rcpt *r)
 {
 	const struct verdict *v = &l->question.verdict;
-	bool is_reject = v->kind == VERDICT_REJECT, is_defer = !is_reject && v->kind != VERDICT_PASS && v->kind != VERDICT_ACCEPT;
+	bool is_reject = v->kind == VERDICT_REJECT,
+	     is_defer = !is_reject && v->kind != VERDICT_PASS && v->kind != VERDICT_ACCEPT;
 
 	if (!is_reject && !is_defer && reroute(l, r, r->envelope->route)) {
 		r->rule = v->rule;
@@ -82,8 +86,8 @@ enum step delivery_result(struct delivery_lease *l)
 		if (!is_asked_about(l, r))
 			continue;
 		if (!l->has_answer) {
-			if (!delivery_result_view(l, r))
-				continue;       /* no memory left for it: what the next host said stands */
+			if (!delivery_result_view(l, r)) /* no memory: the reply stands */
+				continue;
 			l->attempt.peer = l->peer;
 			l->attempt.number = r->attempts + 1;
 			if (delivery_lease_ask(l, HOOK_RESULT) == STEP_MORE)

@@ -3,8 +3,9 @@
 #include <assert.h>
 
 /*
- * Where a recipient goes: what a policy chose at the edge; else what the hook `route` says now; else the settings. Whoever says
- * nothing gets the mail held, with a reason that names the domain: a bounce could not be taken back, a hold can.
+ * Where a recipient goes: what a policy chose at the edge; else what the hook `route` says now;
+ * else the settings. Whoever says nothing gets the mail held, with a reason that names the
+ * domain: a bounce could not be taken back, a hold can.
  */
 
 /* to_hop - the next hop becomes the outcome, in its one spelling */
@@ -23,7 +24,9 @@ static void to_hop(struct delivery_lease *l, struct delivery_rcpt *r, struct str
 	r->next_hop = r->key = arena_str(&l->arena, delivery_hop_key(&hop, key));
 	said = (struct delivery_said){ .outcome = IPC_OUTCOME_ROUTE };
 	if (!r->key.p)
-		said = (struct delivery_said){ .outcome = IPC_OUTCOME_DEFER, .esc = STR("4.3.1"), .text = STR("no memory") };
+		said = (struct delivery_said){ .outcome = IPC_OUTCOME_DEFER,
+					       .esc = STR("4.3.1"),
+					       .text = STR("no memory") };
 	delivery_lease_decide(l, l->at, &said);
 }
 
@@ -45,13 +48,18 @@ static void by_settings(struct delivery_lease *l, struct delivery_rcpt *r)
 		return;
 	}
 	text = arena_printf(&l->arena, "no route for %.*s", STR_ARG(domain));
-	delivery_lease_decide(l, l->at, &(struct delivery_said){ .outcome = IPC_OUTCOME_HOLD, .esc = STR("5.4.4"), .text = text });
+	delivery_lease_decide(l, l->at,
+			      &(struct delivery_said){ .outcome = IPC_OUTCOME_HOLD,
+						       .esc = STR("5.4.4"),
+						       .text = text });
 }
 
 /* said_of - a verdict that decides */
 static struct delivery_said said_of(const struct verdict *v, enum ipc_outcome outcome)
 {
-	struct delivery_said said = { .outcome = outcome, .code = v->code, .esc = str_of(v->esc), .text = v->text };
+	struct delivery_said said = {
+		.outcome = outcome, .code = v->code, .esc = str_of(v->esc), .text = v->text
+	};
 
 	if (said.text.n == 0)
 		said.text = v->reason.n > 0 ? v->reason : STR("by policy");

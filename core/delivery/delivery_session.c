@@ -5,7 +5,8 @@
  *                     |                        v                           v
  *                     +----------------------> OVER <----------------- QUITTING
  *
- * BUSY and CONNECTING have a lease, but for the moment between DONE and READY. OVER: the memory is gone with it.
+ * BUSY and CONNECTING have a lease, but for the moment between DONE and READY. OVER: the memory
+ * is gone with it.
  */
 #include "delivery_session.h"
 
@@ -31,7 +32,9 @@ static bool give(struct delivery_session *s, struct delivery_lease *l)
 	struct smtp_mail *m = &l->mail;
 
 	delivery_body_rewind(&l->body, STR_NONE);
-	*m = (struct smtp_mail){ .sender = l->envelope.sender, .n = l->nrcpts, .size = delivery_body_size(&l->body),
+	*m = (struct smtp_mail){ .sender = l->envelope.sender,
+				 .n = l->nrcpts,
+				 .size = delivery_body_size(&l->body),
 				 .is_8bit = l->envelope.is_8bit };
 	m->rcpts = arena_alloc(&l->arena, m->n * sizeof *m->rcpts);
 	if (!m->rcpts)
@@ -80,7 +83,9 @@ void delivery_session_fail(struct delivery_session *s, struct str text)
 
 	assert(s->phase == SESSION_CONNECTING && l);
 	end(s);
-	delivery_lease_decide_all(l, &(struct delivery_said){ .outcome = IPC_OUTCOME_DEFER, .esc = STR("4.4.1"), .text = text });
+	delivery_lease_decide_all(l, &(struct delivery_said){ .outcome = IPC_OUTCOME_DEFER,
+							      .esc = STR("4.4.1"),
+							      .text = text });
 	delivery_lease_go(l);
 }
 
@@ -93,7 +98,8 @@ static void await(struct delivery_session *s, enum smtp_stage stage)
 	unsigned got = s->client.got;
 
 	net_conn_flush_later(s->conn);
-	if (s->awaited.stage == stage && s->awaited.got == got && s->awaited.progress == s->progress)
+	if (s->awaited.stage == stage && s->awaited.got == got &&
+	    s->awaited.progress == s->progress)
 		return;
 	s->awaited.stage = stage;
 	s->awaited.got = got;
@@ -117,28 +123,37 @@ static struct delivery_said said_of(struct delivery_session *s, const struct smt
 		[SMTP_FAILED] = IPC_OUTCOME_FAIL,
 	};
 	const struct smtp_reply *r = &s->client.reply;
-	struct delivery_said said = { .outcome = outcomes[t->outcome], .code = (uint16_t)r->code, .esc = str_of(r->esc),
-				      .text = { r->text, r->length }, .is_reply = r->code != 0, .is_unsure = t->is_unsure,
+	struct delivery_said said = { .outcome = outcomes[t->outcome],
+				      .code = (uint16_t)r->code,
+				      .esc = str_of(r->esc),
+				      .text = { r->text, r->length },
+				      .is_reply = r->code != 0,
+				      .is_unsure = t->is_unsure,
 				      .stage = t->stage };
 
 	if (said.is_reply)
 		return said;
 	if (s->lease->body.is_lost)
 		said.esc = STR("4.3.0");
-	said.text = arena_printf(&s->lease->arena, "%s: %s, at stage %s", s->key->peer, r->text, smtp_stage_name(t->stage));
+	said.text = arena_printf(&s->lease->arena, "%s: %s, at stage %s", s->key->peer, r->text,
+				 smtp_stage_name(t->stage));
 	if (!said.text.p)
 		said.text = STR("no reply");
 	return said;
 }
 
-/* is_stale - the connection had been idle too long for the other side: nothing was taken, nothing is known about the mail */
+/*
+ * is_stale - the connection had been idle too long for the other side: nothing was taken, nothing
+ * is known about the mail
+ */
 static bool is_stale(const struct delivery_session *s, const struct smtp_client_todo *t)
 {
 	bool is_untouched = t->stage == SMTP_STAGE_MAIL || t->stage == SMTP_STAGE_RSET;
 	int code = s->client.reply.code;
 
-	return s->messages > 0 && s->client.phase == CLIENT_OVER && is_untouched && (code == 0 || code == 421) &&
-	       t->outcome == SMTP_DEFERRED && !s->lease->is_retried && s->lease->undecided == s->lease->nrcpts;
+	return s->messages > 0 && s->client.phase == CLIENT_OVER && is_untouched &&
+	       (code == 0 || code == 421) && t->outcome == SMTP_DEFERRED && !s->lease->is_retried &&
+	       s->lease->undecided == s->lease->nrcpts;
 }
 
 static void over_again(struct delivery_session *s)
@@ -184,22 +199,36 @@ static void ready(struct delivery_session *s)
 {
 	if (s->phase != SESSION_BUSY)
 		return;
+	/* It answered before it read all of the message: no second one goes to whatever this is. */
 	if (buf_len(net_conn_out(s->conn)) > 0 && s->messages > 0) {
-		end(s);         /* it answered before it read all of the message: whatever this is, no second one goes there */
+		end(s);
 		return;
 	}
-	net_conn_deadline(s->conn, NET_FOREVER);        /* the pool sweeps */
+	net_conn_deadline(s->conn, NET_FOREVER); /* the pool sweeps */
 	enter(s, SESSION_IDLE);
 	delivery_pool_idle(s);
 }
 
-/* body - true: the machine has something to say about it; false: wait for the peer, or for the spool */
+/* reserve - a small message grows its buffer once, not by doubling from the size of a command */
+static void reserve(const struct delivery_body *b, struct buf *out)
+{
+	uint64_t size = delivery_body_size(b) + delivery_body_size(b) / 64 + 16;
+
+	if (b->part == BODY_HEADER && size < buf_room(out))
+		(void)buf_space(out, size);
+}
+
+/*
+ * body - true: the machine has something to say about it; false: wait for the peer, or for the
+ * spool
+ */
 static bool body(struct delivery_session *s)
 {
 	struct delivery_body *b = &s->lease->body;
 	struct buf *out = net_conn_out(s->conn);
 	struct str piece, rest = STR_NONE;
 
+	reserve(b, out);
 	while (rest.n == 0 && (piece = delivery_body_piece(b)).n > 0) {
 		rest = piece;
 		smtp_client_body(&s->client, &rest, out);
@@ -281,7 +310,7 @@ static void ended(void *owner, enum net_end how, const struct fault *why)
 	if (s->phase == SESSION_CONNECTING) {
 		text = arena_printf(&s->lease->arena, "%s: %s", s->key->peer, why->text);
 		delivery_pool_dead(s->delivery, s->key, text.p ? text : STR("cannot connect"));
-		return;         /* it failed all that were connecting, this one too */
+		return; /* it failed all that were connecting, this one too */
 	}
 	if (how == NET_END_DEADLINE)
 		smtp_client_timeout(&s->client);
@@ -290,7 +319,9 @@ static void ended(void *owner, enum net_end how, const struct fault *why)
 	pump(s);
 }
 
-static const struct net_conn_ops ops = { .connected = connected, .readable = moved, .drained = moved, .ended = ended };
+static const struct net_conn_ops ops = {
+	.connected = connected, .readable = moved, .drained = moved, .ended = ended
+};
 
 static void turn(struct net_deferred *t)
 {
@@ -303,12 +334,15 @@ int delivery_session_connect(struct delivery_key *key, struct delivery_lease *l,
 {
 	struct delivery *d = l->delivery;
 	struct delivery_session *s = calloc(1, sizeof *s);
-	struct net_conn_options o = { .ops = &ops, .owner = s, .in_max = DELIVERY_IN, .out_max = DELIVERY_OUT };
+	struct net_conn_options o = {
+		.ops = &ops, .owner = s, .in_max = DELIVERY_IN, .out_max = DELIVERY_OUT
+	};
 	struct smtp_client_options options = { .is_lmtp = key->is_lmtp };
 
 	if (!s)
 		abort();
-	options.hello = (struct str){ s->hello, str_copy(s->hello, sizeof s->hello, d->settings.o.hostname) };
+	options.hello = (struct str){ s->hello,
+				      str_copy(s->hello, sizeof s->hello, d->settings.o.hostname) };
 	smtp_client_init(&s->client, &options);
 	s->delivery = d;
 	s->key = key;
@@ -340,7 +374,8 @@ void delivery_session_take(struct delivery_session *s, struct delivery_lease *l)
 	if (!give(s, l)) {
 		enter(s, SESSION_IDLE);
 		delivery_pool_idle(s);
-		delivery_lease_decide_all(l, &(struct delivery_said){ .outcome = IPC_OUTCOME_DEFER, .esc = STR("4.3.1"),
+		delivery_lease_decide_all(l, &(struct delivery_said){ .outcome = IPC_OUTCOME_DEFER,
+								      .esc = STR("4.3.1"),
 								      .text = STR("no memory") });
 		return;
 	}

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#define BYTES (64 * 1024 * 1024)        /* settings are the operator's; this only stops a runaway */
+#define BYTES (64 * 1024 * 1024) /* settings are the operator's; this only stops a runaway */
 
 struct entry {
 	struct map_node node;
@@ -75,7 +75,7 @@ void delivery_settings_set(struct delivery_settings *s, const struct delivery_op
 {
 	struct delivery_settings old = *s;
 
-	delivery_settings_init(s, o);   /* before the old ones go: o may point into them */
+	delivery_settings_init(s, o); /* before the old ones go: o may point into them */
 	delivery_settings_fini(&old);
 }
 

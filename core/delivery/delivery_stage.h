@@ -1,8 +1,9 @@
 /*
  * delivery_stage - the stages of a lease, and what is told about it.
  *
- * What        each stage works on every recipient that concerns it. MORE: it waits for a hook, a connection or the helper, which
- *             call delivery_lease_go(); then the stage is called again and goes on where it was.
+ * What        each stage works on every recipient that concerns it. MORE: it waits for a hook, a
+ *             connection or the helper, which call delivery_lease_go(); then the stage is called
+ *             again and goes on where it was.
  * Invariants  when a stage is DONE every recipient is decided.
  */
 #ifndef DELIVERY_STAGE_H

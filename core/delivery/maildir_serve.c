@@ -31,7 +31,7 @@ struct file {
 
 struct deliver {
 	struct ipc_channel *channel;
-	unsigned open;                  /* files that are not FREE */
+	unsigned open; /* files that are not FREE */
 	struct file files[MAILDIR_SERVE_FILES];
 };
 
@@ -48,7 +48,8 @@ static void enter(struct deliver *d, struct file *f, enum file_state state)
 	f->state = state;
 }
 
-struct maildir_serve *maildir_serve_new(const struct str *roots, unsigned nroots, const struct maildir_disk *disk)
+struct maildir_serve *maildir_serve_new(const struct str *roots, unsigned nroots,
+					const struct maildir_disk *disk)
 {
 	struct maildir_serve *s = calloc(1, sizeof *s);
 	struct fault why;
@@ -59,7 +60,8 @@ struct maildir_serve *maildir_serve_new(const struct str *roots, unsigned nroots
 	buf_init(&s->out, IPC_REPLY_TEXT + 16);
 	for (unsigned i = 0; i < nroots; i++)
 		if (maildir_serve_root(s, roots[i], &why) < 0)
-			log_fault(LOG_LEVEL_ERROR, "maildir.root", "mail for this directory will wait", &why);
+			log_fault(LOG_LEVEL_ERROR, "maildir.root",
+				  "mail for this directory will wait", &why);
 	return s;
 }
 
@@ -92,7 +94,8 @@ static bool send(struct maildir_serve *s, struct deliver *d, uint16_t type, uint
 	return ipc_channel_send(d->channel, &head, &payload, 1);
 }
 
-static bool send_result(struct maildir_serve *s, struct deliver *d, uint64_t tag, enum ipc_outcome outcome, struct str text)
+static bool send_result(struct maildir_serve *s, struct deliver *d, uint64_t tag,
+			enum ipc_outcome outcome, struct str text)
 {
 	bool fits;
 
@@ -119,17 +122,25 @@ static void acknowledge(struct maildir_serve *s, struct deliver *d, struct file 
 		f->acked = f->taken;
 }
 
-static void finish(struct maildir_serve *s, struct deliver *d, struct file *f, enum ipc_outcome outcome)
+static void finish(struct maildir_serve *s, struct deliver *d, struct file *f,
+		   enum ipc_outcome outcome)
 {
 	f->outcome = outcome;
 	enter(d, f, FILE_ANSWERING);
 	answer(s, d, f);
 }
 
-/* failed - in the words of RFC 3463: who is in charge of this machine is in charge of the repair, so nothing bounces */
-static void failed(struct maildir_serve *s, struct deliver *d, struct file *f, const struct fault *why)
+/*
+ * failed - in the words of RFC 3463: who is in charge of this machine is in charge of the repair,
+ * so nothing bounces
+ */
+static void failed(struct maildir_serve *s, struct deliver *d, struct file *f,
+		   const struct fault *why)
 {
-	const char *esc = why->sys == EDQUOT ? "4.2.2" : why->sys == ENOSPC ? "4.3.1" : why->sys == 0 ? "4.3.5" : "4.3.0";
+	const char *esc = why->sys == EDQUOT   ? "4.2.2"
+			  : why->sys == ENOSPC ? "4.3.1"
+			  : why->sys == 0      ? "4.3.5"
+					       : "4.3.0";
 
 	maildir_write_abort(&f->write);
 	(void)snprintf(f->text, sizeof f->text, "%s %.*s", esc, (int)sizeof f->text - 8, why->text);
@@ -144,11 +155,12 @@ static void begin(struct maildir_serve *s, struct deliver *d, const struct ipc_f
 	struct file *f = file_free(d);
 	struct fault why = { 0 };
 
-	(void)wire_get_u64(&w);         /* its length: a hint that nobody needs yet */
+	(void)wire_get_u64(&w); /* its length: a hint that nobody needs yet */
 	if (file_find(d, frame->tag))
-		return;                 /* a tag in use is the sender's mistake; its first file goes on */
-	if (!f) {                       /* lost when the ring is full too: such a sender is beyond its own bound */
-		(void)send_result(s, d, frame->tag, IPC_OUTCOME_DEFER, STR("4.3.2 too many files at once"));
+		return; /* a tag in use is the sender's mistake; its first file goes on */
+	if (!f) {       /* lost when the ring is full too: such a sender is beyond its own bound */
+		(void)send_result(s, d, frame->tag, IPC_OUTCOME_DEFER,
+				  STR("4.3.2 too many files at once"));
 		return;
 	}
 	f->tag = frame->tag;
@@ -182,7 +194,8 @@ static void end(struct maildir_serve *s, struct deliver *d, struct file *f)
 		failed(s, d, f, &why);
 		return;
 	}
-	(void)snprintf(f->text, sizeof f->text, f->write.was_there ? "2.0.0 was there already" : "2.0.0 delivered");
+	(void)snprintf(f->text, sizeof f->text,
+		       f->write.was_there ? "2.0.0 was there already" : "2.0.0 delivered");
 	finish(s, d, f, IPC_OUTCOME_DONE);
 }
 

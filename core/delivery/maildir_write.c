@@ -17,9 +17,11 @@
 
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define MODE_DIRECTORY 0700
-#define MODE_FILE 0600
+#define MODE_FILE      0600
 
-const struct maildir_disk maildir_disk_real = { .write = write, .fsync = fsync, .linkat = linkat, .mkdirat = mkdirat };
+const struct maildir_disk maildir_disk_real = {
+	.write = write, .fsync = fsync, .linkat = linkat, .mkdirat = mkdirat
+};
 
 static void shut(int *fd)
 {
@@ -45,7 +47,8 @@ static int root_open(struct maildir_roots *r, unsigned i, struct fault *why)
 		return 0;
 	if (r->disk->mkdirat(AT_FDCWD, path, MODE_DIRECTORY) < 0 && errno != EEXIST)
 		return fault_sys(why, "%s: cannot make the directory", path);
-	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);   /* the operator's own path: links are his to follow */
+	*fd = open(path, O_RDONLY | O_DIRECTORY |
+				 O_CLOEXEC); /* the operator's own path: links are his to follow */
 	return *fd < 0 ? fault_sys(why, "%s: cannot open the directory", path) : 0;
 }
 
@@ -54,13 +57,16 @@ int maildir_roots_add(struct maildir_roots *r, struct str path, struct fault *wh
 	unsigned i = r->n;
 
 	if (path.n < 2 || path.n >= MAILDIR_PATH || path.p[0] != '/' || str_find(path, '\0') >= 0)
-		return fault_set(why, "\"%.*s\" cannot hold mailboxes: an absolute path other than \"/\" is needed",
+		return fault_set(why,
+				 "\"%.*s\" cannot hold mailboxes: an absolute path other than "
+				 "\"/\" is needed",
 				 STR_ARG(str_head(path, 200)));
 	for (unsigned k = 0; k < r->n; k++)
 		if (str_eq((struct str){ r->root[k].path, r->root[k].length }, path))
 			return 0;
 	if (i == MAILDIR_ROOTS)
-		return fault_set(why, "more than %d directories that hold mailboxes", MAILDIR_ROOTS);
+		return fault_set(why, "more than %d directories that hold mailboxes",
+				 MAILDIR_ROOTS);
 	r->root[i].length = str_copy(r->root[i].path, sizeof r->root[i].path, path);
 	r->root[i].fd = -1;
 	r->n++;
@@ -82,14 +88,16 @@ static int root_of(struct maildir_roots *r, struct str path, struct str *rest, s
 
 	for (unsigned i = 0; i < r->n; i++) {
 		struct str root = { r->root[i].path, r->root[i].length };
-		bool is_below = str_has_prefix(path, root) && (path.n == root.n || path.p[root.n] == '/');
+		bool is_below =
+			str_has_prefix(path, root) && (path.n == root.n || path.p[root.n] == '/');
 
 		if (is_below && (best == MAILDIR_ROOTS || root.n > r->root[best].length))
 			best = i;
 	}
 	if (best == MAILDIR_ROOTS)
-		return fault_set(why, "%.*s is not below a directory of a maildir: next hop in the settings",
-				 STR_ARG(str_head(path, 300)));
+		return fault_set(
+			why, "%.*s is not below a directory of a maildir: next hop in the settings",
+			STR_ARG(str_head(path, 300)));
 	*rest = str_drop(path, r->root[best].length);
 	if (root_open(r, best, why) < 0)
 		return -1;
@@ -109,7 +117,7 @@ static int descend(const struct maildir_disk *disk, int at, const char *name, st
 		return fault_sys(why, "%s: cannot open the directory", name);
 	if (disk->mkdirat(at, name, MODE_DIRECTORY) < 0 && errno != EEXIST)
 		return fault_sys(why, "%s: cannot make the directory", name);
-	if (disk->fsync(at) < 0)        /* or a power cut takes it away with the mail in it */
+	if (disk->fsync(at) < 0) /* or a power cut takes it away with the mail in it */
 		return fault_sys(why, "%s: cannot sync its directory", name);
 	fd = openat(at, name, OPEN_DIRECTORY);
 	return fd < 0 ? fault_sys(why, "%s: cannot open the directory", name) : fd;
@@ -123,8 +131,10 @@ static bool name_take(struct str *path, char name[NAME_MAX + 1], struct fault *w
 		part = *path;
 		*path = STR_NONE;
 	}
-	if (part.n > NAME_MAX || str_eq(part, STR(".")) || str_eq(part, STR("..")) || str_find(part, '\0') >= 0) {
-		(void)fault_set(why, "\"%.*s\" cannot be a directory of a mailbox", STR_ARG(str_head(part, 80)));
+	if (part.n > NAME_MAX || str_eq(part, STR(".")) || str_eq(part, STR("..")) ||
+	    str_find(part, '\0') >= 0) {
+		(void)fault_set(why, "\"%.*s\" cannot be a directory of a mailbox",
+				STR_ARG(str_head(part, 80)));
 		return false;
 	}
 	str_copy(name, NAME_MAX + 1, part);
@@ -149,7 +159,8 @@ static int mailbox_open(struct maildir_roots *roots, struct str path, struct fau
 		if (depth > MAILDIR_DEPTH)
 			(void)fault_set(why, "more than %d directories deep", MAILDIR_DEPTH);
 		else if (name_take(&rest, name, why))
-			next = name[0] ? descend(roots->disk, at, name, why) : fcntl(at, F_DUPFD_CLOEXEC, 0);
+			next = name[0] ? descend(roots->disk, at, name, why)
+				       : fcntl(at, F_DUPFD_CLOEXEC, 0);
 		depth += name[0] != '\0';
 		shut(&at);
 		at = next;
@@ -157,7 +168,10 @@ static int mailbox_open(struct maildir_roots *roots, struct str path, struct fau
 	return at;
 }
 
-/* folders_open - a Maildir is three directories; cur is for the readers, they miss it when it is not there */
+/*
+ * folders_open - a Maildir is three directories; cur is for the readers, they miss it when it is
+ * not there
+ */
 static int folders_open(struct maildir_write *w, int box, struct fault *why)
 {
 	int cur = descend(w->disk, box, "cur", why);
@@ -192,21 +206,27 @@ static bool unique_is_valid(struct str unique)
 	return true;
 }
 
-/* file_open - the name in tmp carries our pid and a count: what a helper before us left there is not in the way */
+/*
+ * file_open - the name in tmp carries our pid and a count: what a helper before us left there is
+ * not in the way
+ */
 static int file_open(struct maildir_write *w, struct str unique, struct fault *why)
 {
 	static unsigned count;
 
 	if (!unique_is_valid(unique))
-		return fault_set(why, "\"%.*s\" cannot be the name of a file in a mailbox", STR_ARG(str_head(unique, 80)));
+		return fault_set(why, "\"%.*s\" cannot be the name of a file in a mailbox",
+				 STR_ARG(str_head(unique, 80)));
 	str_copy(w->name, sizeof w->name, unique);
-	(void)snprintf(w->tmp_name, sizeof w->tmp_name, "%s.%ld.%u", w->name, (long)getpid(), count++);
-	w->file = openat(w->tmp, w->tmp_name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MODE_FILE);
+	(void)snprintf(w->tmp_name, sizeof w->tmp_name, "%s.%ld.%u", w->name, (long)getpid(),
+		       count++);
+	w->file = openat(w->tmp, w->tmp_name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			 MODE_FILE);
 	return w->file < 0 ? fault_sys(why, "tmp/%s: cannot make the file", w->tmp_name) : 0;
 }
 
-int maildir_write_begin(struct maildir_write *w, struct maildir_roots *roots, struct str mailbox, struct str unique,
-			struct fault *why)
+int maildir_write_begin(struct maildir_write *w, struct maildir_roots *roots, struct str mailbox,
+			struct str unique, struct fault *why)
 {
 	int box, rc = -1;
 
@@ -274,6 +294,7 @@ void maildir_write_abort(struct maildir_write *w)
 {
 	if (w->phase == MAILDIR_CLOSED)
 		return;
-	(void)unlinkat(w->tmp, w->tmp_name, 0); /* what cannot be removed is swept by its readers after 36 hours */
+	(void)unlinkat(w->tmp, w->tmp_name,
+		       0); /* what cannot be removed is swept by its readers after 36 hours */
 	done(w);
 }

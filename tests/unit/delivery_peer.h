@@ -1,8 +1,9 @@
 /*
  * delivery_peer - a scripted SMTP or LMTP server on loopback, in the same loop as what it tests.
  *
- * The local part of a recipient says what becomes of it: "550x@" is refused at RCPT with 550, "lx452@" gets 452 after the body in
- * LMTP, everything else 250. The rest is in struct peer_script.
+ * The local part of a recipient says what becomes of it: "550x@" is refused at RCPT with 550,
+ * "lx452@" gets 452 after the body in LMTP, everything else 250. The rest is in struct
+ * peer_script.
  */
 #ifndef DELIVERY_PEER_H
 #define DELIVERY_PEER_H
@@ -12,17 +13,21 @@
 #include "net_conn.h"
 #include "net_listen.h"
 
-enum peer_act { PEER_SAY, PEER_CLOSE, PEER_SILENT };    /* say the reply; close instead; say nothing, ever */
+enum peer_act {
+	PEER_SAY,
+	PEER_CLOSE,
+	PEER_SILENT
+}; /* say the reply; close instead; say nothing, ever */
 
 struct peer_script {
-	const char *greeting, *ehlo, *mail, *data, *final, *rset;      /* NULL: the good one */
+	const char *greeting, *ehlo, *mail, *data, *final, *rset; /* NULL: the good one */
 	enum peer_act at_mail, at_data, at_final;
 	bool is_lmtp;
-	bool is_slow;                   /* one byte a turn */
-	bool is_plain;                  /* offers nothing */
-	bool closes_after;              /* the connection is closed when it is idle after a message */
-	unsigned endless;               /* lines of a greeting that does not end */
-	const char *during_body;        /* said as soon as the body begins */
+	bool is_slow;            /* one byte a turn */
+	bool is_plain;           /* offers nothing */
+	bool closes_after;       /* the connection is closed when it is idle after a message */
+	unsigned endless;        /* lines of a greeting that does not end */
+	const char *during_body; /* said as soon as the body begins */
 };
 
 struct peer {
@@ -30,7 +35,8 @@ struct peer {
 	struct net_listen *listen;
 	struct peer_script script;
 	char hop[160];
-	struct buf log, messages;       /* commands; bodies as they came over the wire, without the end mark */
+	struct buf log,
+		messages; /* commands; bodies as they came over the wire, without the end mark */
 	unsigned connections, finished, rcpts;
 	char finals[64][4];
 	struct list conns;
@@ -90,8 +96,9 @@ static bool peer_is_digits(struct str s)
 static void peer_rcpt(struct peer_conn *c, struct str line)
 {
 	ptrdiff_t begin = str_find(line, '<'), at = str_find(line, '@');
-	struct str local = begin < 0 || at < begin ? STR_NONE
-						   : (struct str){ line.p + begin + 1, (size_t)(at - begin - 1) };
+	struct str local = begin < 0 || at < begin
+				   ? STR_NONE
+				   : (struct str){ line.p + begin + 1, (size_t)(at - begin - 1) };
 	char reply[64];
 
 	if (local.n > 3 && peer_is_digits(str_head(local, 3))) {
@@ -101,7 +108,9 @@ static void peer_rcpt(struct peer_conn *c, struct str line)
 	}
 	assert_true(c->nrcpts < COUNT(c->finals));
 	(void)snprintf(c->finals[c->nrcpts++], 4, "%.3s",
-		       local.n > 4 && peer_is_digits(str_drop(local, local.n - 3)) ? local.p + local.n - 3 : "250");
+		       local.n > 4 && peer_is_digits(str_drop(local, local.n - 3))
+			       ? local.p + local.n - 3
+			       : "250");
 	peer_say(c, "250 2.1.5 fine");
 }
 
@@ -123,7 +132,9 @@ static bool peer_command(struct peer_conn *c, struct str line)
 
 	assert_true(buf_add(&c->peer->log, line) && buf_byte(&c->peer->log, '\n'));
 	if (str_has_prefix(line, STR("EHLO")) || str_has_prefix(line, STR("LHLO"))) {
-		peer_say(c, peer_or(s->ehlo, s->is_plain ? "250 peer" : "250-peer\r\n250-PIPELINING\r\n250 8BITMIME"));
+		peer_say(c, peer_or(s->ehlo,
+				    s->is_plain ? "250 peer"
+						: "250-peer\r\n250-PIPELINING\r\n250 8BITMIME"));
 	} else if (str_has_prefix(line, STR("MAIL"))) {
 		c->nrcpts = 0;
 		return peer_act(c, s->at_mail, peer_or(s->mail, "250 2.1.0 fine"));
@@ -158,7 +169,8 @@ static bool peer_finish(struct peer_conn *c)
 	if (s->at_final != PEER_SAY || !s->is_lmtp)
 		return peer_act(c, s->at_final, peer_or(s->final, "250 2.0.0 queued as X"));
 	for (unsigned i = 0; i < c->nrcpts; i++) {
-		(void)snprintf(reply, sizeof reply, "%s %c.0.0 final", c->finals[i], c->finals[i][0]);
+		(void)snprintf(reply, sizeof reply, "%s %c.0.0 final", c->finals[i],
+			       c->finals[i][0]);
 		peer_say(c, reply);
 	}
 	return true;
@@ -202,7 +214,9 @@ static void peer_accepted(void *owner, int fd)
 	static const struct net_conn_ops ops = { .readable = peer_readable, .ended = peer_ended };
 	struct peer *p = owner;
 	struct peer_conn *c = calloc(1, sizeof *c);
-	struct net_conn_options o = { .ops = &ops, .owner = c, .in_max = 1 << 17, .out_max = 1 << 17 };
+	struct net_conn_options o = {
+		.ops = &ops, .owner = c, .in_max = 1 << 17, .out_max = 1 << 17
+	};
 
 	assert_non_null(c);
 	c->peer = p;

@@ -12,31 +12,32 @@
 #include "log.h"
 #include "policy_edit.h"
 
-#define RIG_RESULTS 256
+#define RIG_RESULTS  256
+#define RIG_FILLER   999 /* a frame that only takes room */
 #define RIG_PATIENCE (20 * UINT64_C(1000000))
 
 struct canned {
 	struct verdict verdict;
-	const char *route;              /* rcpt:route() */
-	uint64_t retry_us;              /* result:retry_in() */
-	bool is_late;                   /* answered in a later turn */
+	const char *route; /* rcpt:route() */
+	uint64_t retry_us; /* result:retry_in() */
+	bool is_late;      /* answered in a later turn */
 };
 
 static struct {
 	struct net_loop *loop;
 	struct delivery *delivery;
-	struct ipc_channel *spool, *deliver;    /* the two ends */
+	struct ipc_channel *spool, *deliver; /* the two ends */
 	struct net_timer patience;
-	unsigned wanted;                /* stop the loop when so many answers are there */
+	unsigned wanted; /* stop the loop when so many answers are there */
 	unsigned nresults;
 	struct {
 		uint64_t tag;
 		uint16_t type;
-		char *bytes;            /* what result borrows from */
+		char *bytes; /* what result borrows from */
 		struct ipc_result *result;
 	} results[RIG_RESULTS];
-	struct str body;                /* what READ reads */
-	size_t most;                    /* bytes a piece */
+	struct str body; /* what READ reads */
+	size_t most;     /* bytes a piece */
 	unsigned reads;
 	bool is_unreadable;
 
@@ -46,7 +47,7 @@ static struct {
 	struct policy_question *open;
 	bool stops_when_asked;
 	struct net_deferred late;
-	char seen[512];                 /* what the last question showed */
+	char seen[512]; /* what the last question showed */
 
 	struct buf log;
 } rig;
@@ -80,10 +81,12 @@ static void rig_answer(struct net_deferred *d)
 static enum step rig_ask(struct policy_question *q)
 {
 	rig.asked[q->hook]++;
-	(void)snprintf(rig.seen, sizeof rig.seen, "%s %.*s>%.*s %.*s/%.*s %u %.*s %u", policy_hook_name[q->hook],
-		       STR_ARG(q->tx->sender.text), STR_ARG(q->rcpt ? q->rcpt->address.text : STR_NONE),
-		       STR_ARG(q->tx->helo), STR_ARG(q->tx->peer_ip), q->result ? q->result->code : 0,
-		       STR_ARG(q->attempt ? q->attempt->destination : STR_NONE), q->bounce ? q->bounce->nfailures : 0);
+	(void)snprintf(rig.seen, sizeof rig.seen, "%s %.*s>%.*s %.*s/%.*s %u %.*s %u",
+		       policy_hook_name[q->hook], STR_ARG(q->tx->sender.text),
+		       STR_ARG(q->rcpt ? q->rcpt->address.text : STR_NONE), STR_ARG(q->tx->helo),
+		       STR_ARG(q->tx->peer_ip), q->result ? q->result->code : 0,
+		       STR_ARG(q->attempt ? q->attempt->destination : STR_NONE),
+		       q->bounce ? q->bounce->nfailures : 0);
 	if (!rig.canned[q->hook].is_late) {
 		rig_fill(q);
 		return STEP_DONE;
@@ -112,7 +115,8 @@ static void rig_nothing(struct policy_generation *g)
 	(void)g;
 }
 
-static const struct policy_ops rig_ops = { rig_ask, rig_cancel, rig_nothing, rig_nothing, rig_nothing };
+static const struct policy_ops rig_ops = { rig_ask, rig_cancel, rig_nothing, rig_nothing,
+					   rig_nothing };
 
 static inline void rig_policy(void)
 {
@@ -133,9 +137,11 @@ static void rig_read(const struct ipc_frame *frame)
 	struct str bytes, payload;
 	struct buf b;
 
-	assert_true(wire_is_end(&w) && length > 0 && length <= IPC_READ_MAX && offset + length <= rig.body.n);
+	assert_true(wire_is_end(&w) && length > 0 && length <= IPC_READ_MAX &&
+		    offset + length <= rig.body.n);
 	rig.reads++;
-	bytes = str_head(str_drop(rig.body, offset), rig.most && length > rig.most ? rig.most : length);
+	bytes = str_head(str_drop(rig.body, offset),
+			 rig.most && length > rig.most ? rig.most : length);
 	if (rig.is_unreadable)
 		bytes = STR_NONE;
 	buf_init(&b, IPC_FRAME_MAX);
@@ -153,6 +159,10 @@ static void rig_spool_frame(void *owner, const struct ipc_frame *frame)
 	if (frame->type == IPC_READ) {
 		heap_free(copy);
 		rig_read(frame);
+		return;
+	}
+	if (frame->type == RIG_FILLER) {
+		heap_free(copy);
 		return;
 	}
 	assert_true(frame->type == IPC_RESULT || frame->type == IPC_ROUTED);
@@ -188,7 +198,8 @@ static void rig_broken(void *owner, const struct fault *why)
 static void rig_channel(void)
 {
 	static const struct ipc_channel_ops spool_ops = { rig_spool_frame, NULL, rig_broken };
-	static const struct ipc_channel_ops deliver_ops = { rig_deliver_frame, rig_deliver_writable, rig_broken };
+	static const struct ipc_channel_ops deliver_ops = { rig_deliver_frame, rig_deliver_writable,
+							    rig_broken };
 	struct ipc_channel *old = rig.deliver;
 	struct ipc_channel_fds fds, other;
 	struct fault why;
@@ -219,10 +230,37 @@ static void rig_run(unsigned answers)
 	net_loop_run(rig.loop);
 	net_timer_stop(&rig.patience);
 	if (rig.nresults < answers)
-		fail_msg("only %u of %u answers came; log: %.*s", rig.nresults, answers, STR_ARG(buf_str(&rig.log)));
+		fail_msg("only %u of %u answers came; log: %.*s", rig.nresults, answers,
+			 STR_ARG(buf_str(&rig.log)));
 }
 
-/* rig_turns - as long as it takes for what is under way to settle, without an answer to wait for */
+static bool (*rig_is_so)(void);
+
+static void rig_look(struct net_timer *t)
+{
+	if (rig_is_so())
+		net_loop_stop(rig.loop);
+	else
+		net_timer_start(t, 500);
+}
+
+/* rig_until - something that shows in no answer has happened */
+static inline void rig_until(bool (*is_so)(void))
+{
+	struct net_timer look;
+
+	rig_is_so = is_so;
+	rig.wanted = UINT32_MAX;
+	net_timer_init(&look, rig.loop, rig_look);
+	net_timer_start(&look, 0);
+	net_timer_start(&rig.patience, RIG_PATIENCE);
+	net_loop_run(rig.loop);
+	net_timer_stop(&rig.patience);
+	net_timer_stop(&look);
+	assert_true(is_so());
+}
+
+/* rig_turns - for so long, to see that nothing happens */
 static inline void rig_turns(uint64_t us)
 {
 	rig.wanted = UINT32_MAX;
@@ -248,8 +286,12 @@ static bool rig_sink(void *owner, struct str line)
 }
 
 static const struct delivery_options rig_options = {
-	.hostname = STR("gate.example.org"), .index = 3, .idle_per_key = 20, .idle_total = 200,
-	.idle_us = 10 * UINT64_C(1000000), .messages_per_connection = 100,
+	.hostname = STR("gate.example.org"),
+	.index = 3,
+	.idle_per_key = 20,
+	.idle_total = 200,
+	.idle_us = 10 * UINT64_C(1000000),
+	.messages_per_connection = 100,
 };
 
 static int rig_up(void **state)
@@ -270,7 +312,7 @@ static int rig_down(void **state)
 {
 	(void)state;
 	delivery_free(&rig.delivery);
-	rig_turns(10000);               /* connections that linger */
+	rig_turns(10000); /* connections that linger */
 	ipc_channel_close(&rig.spool);
 	ipc_channel_close(&rig.deliver);
 	policy_set_fini(&rig.policies);
@@ -292,8 +334,8 @@ struct rig_lease {
 	bool is_route, is_expired;
 	const char *hop, *sender, *last;
 	const char *rcpts[32];
-	const char *route;              /* the edge's, of every recipient */
-	struct str header, body;        /* body: the whole; over IPC_BODY_INLINE it is left to READ */
+	const char *route;       /* the edge's, of every recipient */
+	struct str header, body; /* body: the whole; over IPC_BODY_INLINE it is left to READ */
 	bool is_8bit;
 	unsigned attempts;
 	struct str vars;
@@ -303,19 +345,29 @@ static void rig_send(const struct rig_lease *r)
 {
 	static struct ipc_lease l;
 	struct envelope_rcpt rcpts[COUNT(r->rcpts)];
-	struct envelope e = { .sender = str_of(r->sender), .is_8bit = r->is_8bit, .created_us = 1000000, .helo = STR("client"),
-			      .peer = STR("192.0.2.9"), .rcpts = rcpts, .vars = r->vars };
+	struct envelope e = { .sender = str_of(r->sender),
+			      .is_8bit = r->is_8bit,
+			      .created_us = 1000000,
+			      .helo = STR("client"),
+			      .peer = STR("192.0.2.9"),
+			      .rcpts = rcpts,
+			      .vars = r->vars };
 	struct ipc_frame head = { .type = r->is_route ? IPC_ROUTE : IPC_DISPATCH, .tag = r->tag };
 	struct buf envelope, frame;
 	struct str payload;
 
 	assert_true(id_parse(STR("01h455vb4pex5vsknk084sn02q"), &e.id));
-	l = (struct ipc_lease){ .id = e.id, .is_expired = r->is_expired, .next_hop = str_of(r->hop), .key = str_of(r->hop),
-				.last = str_of(r->last), .body_length = r->body.n };
+	l = (struct ipc_lease){ .id = e.id,
+				.is_expired = r->is_expired,
+				.next_hop = str_of(r->hop),
+				.key = str_of(r->hop),
+				.last = str_of(r->last),
+				.body_length = r->body.n };
 	while (e.nrcpts < COUNT(r->rcpts) && r->rcpts[e.nrcpts]) {
 		l.rcpts[e.nrcpts].index = e.nrcpts;
 		l.rcpts[e.nrcpts].attempts = r->attempts;
-		rcpts[e.nrcpts] = (struct envelope_rcpt){ .address = str_of(r->rcpts[e.nrcpts]), .route = str_of(r->route) };
+		rcpts[e.nrcpts] = (struct envelope_rcpt){ .address = str_of(r->rcpts[e.nrcpts]),
+							  .route = str_of(r->route) };
 		e.nrcpts++;
 	}
 	l.nrcpts = e.nrcpts;

@@ -23,6 +23,35 @@ static void finish(void)
 	peer_close(&peer);
 }
 
+static bool said_goodbye(void)
+{
+	return rig_has(buf_str(&peer.log), "QUIT");
+}
+
+static bool two_are_open(void)
+{
+	unsigned open = 0;
+
+	LIST_EACH(node, &peer.conns)
+		open++;
+	return open == 2;
+}
+
+static bool one_is_finished(void)
+{
+	return peer.finished == 1;
+}
+
+static bool three_are_finished(void)
+{
+	return peer.finished == 3;
+}
+
+static bool is_at_work(void)
+{
+	return !delivery_is_idle(rig.delivery);
+}
+
 static const struct ipc_outcome_of *one(struct rig_lease lease)
 {
 	static uint64_t tag;
@@ -48,7 +77,8 @@ TEST(a_message_arrives_byte_for_byte_in_one_group_of_commands)
 	assert_int_equal(o->outcome, IPC_OUTCOME_DONE);
 	CHECK_STR(0, buf_str(&peer.messages), STR("Subject: x\r\n\r\nbody\r\n..dot\r\n\f"));
 	CHECK_STR(0, buf_str(&peer.log),
-		  STR("EHLO gate.example.org\nMAIL FROM:<s@example.org>\nRCPT TO:<a@example.net>\nDATA\n"));
+		  STR("EHLO gate.example.org\nMAIL FROM:<s@example.org>\nRCPT "
+		      "TO:<a@example.net>\nDATA\n"));
 	assert_true(rig_logged("\"event\":\"delivery\""));
 	assert_true(rig_logged("\"outcome\":\"delivered\""));
 	assert_true(rig_logged("queued as X"));
@@ -65,8 +95,7 @@ TEST(a_connection_is_used_again_up_to_its_number_of_messages)
 		assert_int_equal(one((struct rig_lease){ 0 })->outcome, IPC_OUTCOME_DONE);
 	assert_int_equal(peer.connections, 3);
 	assert_int_equal(peer.finished, 7);
-	rig_turns(20000);
-	assert_true(rig_has(buf_str(&peer.log), "QUIT"));
+	rig_until(said_goodbye);
 	finish();
 }
 
@@ -77,20 +106,18 @@ TEST(messages_at_once_take_as_many_connections_and_no_more_stay_than_allowed)
 	o.idle_per_key = 2;
 	delivery_options_set(rig.delivery, &o);
 	for (uint64_t tag = 100; tag < 110; tag++)
-		rig_send(&(struct rig_lease){ .tag = tag, .hop = peer.hop, .sender = "s@example.org",
-					      .rcpts = { "a@example.net" }, .body = STR("x\r\n") });
+		rig_send(&(struct rig_lease){ .tag = tag,
+					      .hop = peer.hop,
+					      .sender = "s@example.org",
+					      .rcpts = { "a@example.net" },
+					      .body = STR("x\r\n") });
 	rig_run(10);
 	for (uint64_t tag = 100; tag < 110; tag++)
 		assert_int_equal(rig_of(tag)->outcomes[0].outcome, IPC_OUTCOME_DONE);
 	assert_int_equal(peer.connections, 10);
-	rig_turns(50000);
-	{
-		unsigned open = 0;
-
-		LIST_EACH(node, &peer.conns)
-			open++;
-		assert_int_equal(open, 2);
-	}
+	rig_until(two_are_open);
+	rig_turns(5000);
+	assert_true(two_are_open());
 	finish();
 }
 
@@ -139,7 +166,7 @@ TEST(each_stage_can_refuse_and_each_ends_as_its_code_says)
 		if (stages[i].messages == 0)
 			CHECK_INT(i, peer.finished, before);
 		peer_hang_up(&peer);
-		rig_turns(10000);       /* what is open sees it */
+		rig_turns(10000); /* what is open sees it */
 	}
 	finish();
 }
@@ -154,8 +181,9 @@ TEST(a_lost_final_reply_is_said_to_be_unsure)
 
 TEST(each_recipient_has_its_own_outcome)
 {
-	const struct ipc_outcome_of *o = one((struct rig_lease){
-		.rcpts = { "a@example.net", "550b@example.net", "c@example.net", "450d@example.net" } });
+	const struct ipc_outcome_of *o =
+		one((struct rig_lease){ .rcpts = { "a@example.net", "550b@example.net",
+						   "c@example.net", "450d@example.net" } });
 
 	assert_int_equal(o[0].outcome, IPC_OUTCOME_DONE);
 	assert_int_equal(o[1].outcome, IPC_OUTCOME_FAIL);
@@ -175,7 +203,9 @@ TEST(lmtp_answers_for_each_recipient)
 
 	(void)snprintf(path, sizeof path, "unix:/tmp/moongate-lmtp-%ld", (long)getpid());
 	peer_open(&lmtp, rig.loop, path, "lmtp:");
-	o = one((struct rig_lease){ .hop = lmtp.hop, .rcpts = { "a@example.net", "lx452@example.net", "550c@example.net", "lx554@example.net" } });
+	o = one((struct rig_lease){ .hop = lmtp.hop,
+				    .rcpts = { "a@example.net", "lx452@example.net",
+					       "550c@example.net", "lx554@example.net" } });
 	assert_int_equal(o[0].outcome, IPC_OUTCOME_DONE);
 	assert_int_equal(o[1].outcome, IPC_OUTCOME_DEFER);
 	assert_int_equal(o[2].outcome, IPC_OUTCOME_FAIL);
@@ -200,7 +230,7 @@ TEST(eight_bits_are_not_sent_to_who_does_not_take_them)
 TEST(an_idle_connection_that_the_peer_closed_costs_no_attempt)
 {
 	peer.script.closes_after = true;
-	for (unsigned i = 0; i < 3; i++)        /* the close and the next message may cross */
+	for (unsigned i = 0; i < 3; i++) /* the close and the next message may cross */
 		assert_int_equal(one((struct rig_lease){ 0 })->outcome, IPC_OUTCOME_DONE);
 	assert_int_equal(peer.finished, 3);
 	finish();
@@ -218,7 +248,10 @@ TEST(a_stale_connection_is_replaced_once)
 TEST(a_dead_host_fails_the_others_at_once_and_is_tried_again_later)
 {
 	char hop[sizeof peer.hop];
-	struct rig_lease l = { .hop = hop, .sender = "s@example.org", .rcpts = { "a@example.net" }, .body = STR("x") };
+	struct rig_lease l = { .hop = hop,
+			       .sender = "s@example.org",
+			       .rcpts = { "a@example.net" },
+			       .body = STR("x") };
 
 	strcpy(hop, peer.hop);
 	net_listen_close(&peer.listen);
@@ -235,7 +268,7 @@ TEST(a_dead_host_fails_the_others_at_once_and_is_tried_again_later)
 	buf_fini(&peer.messages);
 	peer_open(&peer, rig.loop, hop + 5, "smtp:");
 	rig_send(&l);
-	rig_run(11);            /* too early: remembered */
+	rig_run(11); /* too early: remembered */
 	assert_int_equal(rig_of(l.tag)->outcomes[0].outcome, IPC_OUTCOME_DEFER);
 	assert_int_equal(peer.connections, 0);
 	rig_turns(1100000);
@@ -251,7 +284,10 @@ static struct str big(size_t n)
 	static char text[3 << 20];
 
 	for (size_t i = 0; i < n; i++)
-		text[i] = i % 64 == 62 ? '\r' : i % 64 == 63 ? '\n' : i % 64 == 0 ? '.' : (char)('a' + i / 64 % 26);
+		text[i] = i % 64 == 62   ? '\r'
+			  : i % 64 == 63 ? '\n'
+			  : i % 64 == 0  ? '.'
+					 : (char)('a' + i / 64 % 26);
 	return (struct str){ text, n };
 }
 
@@ -279,7 +315,9 @@ TEST(a_big_body_is_read_piece_by_piece)
 		rig.most = most[i];
 		buf_reset(&peer.messages);
 		CHECK_INT(i, one((struct rig_lease){ .body = big(n) })->outcome, IPC_OUTCOME_DONE);
-		CHECK(i, is_stuffed(str_drop(buf_str(&peer.messages), strlen("Subject: hi\r\n\r\n")), big(n)));
+		CHECK(i,
+		      is_stuffed(str_drop(buf_str(&peer.messages), strlen("Subject: hi\r\n\r\n")),
+				 big(n)));
 	}
 	finish();
 }
@@ -287,8 +325,11 @@ TEST(a_big_body_is_read_piece_by_piece)
 TEST(many_big_bodies_share_the_ring)
 {
 	for (uint64_t tag = 1; tag <= 30; tag++)
-		rig_send(&(struct rig_lease){ .tag = tag, .hop = peer.hop, .sender = "s@example.org",
-					      .rcpts = { "a@example.net" }, .body = big(512 * 1024) });
+		rig_send(&(struct rig_lease){ .tag = tag,
+					      .hop = peer.hop,
+					      .sender = "s@example.org",
+					      .rcpts = { "a@example.net" },
+					      .body = big(512 * 1024) });
 	rig_run(30);
 	for (uint64_t tag = 1; tag <= 30; tag++)
 		assert_int_equal(rig_of(tag)->outcomes[0].outcome, IPC_OUTCOME_DONE);
@@ -299,7 +340,8 @@ TEST(many_big_bodies_share_the_ring)
 TEST(a_body_that_cannot_be_read_never_ends)
 {
 	rig.is_unreadable = true;
-	assert_int_equal(one((struct rig_lease){ .body = big(200 * 1024) })->outcome, IPC_OUTCOME_DEFER);
+	assert_int_equal(one((struct rig_lease){ .body = big(200 * 1024) })->outcome,
+			 IPC_OUTCOME_DEFER);
 	rig_turns(20000);
 	assert_int_equal(peer.finished, 0);
 	assert_true(rig_logged("cannot be read"));
@@ -308,7 +350,8 @@ TEST(a_body_that_cannot_be_read_never_ends)
 
 TEST(a_message_that_smuggles_is_never_ended)
 {
-	const struct ipc_outcome_of *o = one((struct rig_lease){ .body = STR("a\n.\r\nMAIL FROM:<x@y>\r\n") });
+	const struct ipc_outcome_of *o =
+		one((struct rig_lease){ .body = STR("a\n.\r\nMAIL FROM:<x@y>\r\n") });
 
 	assert_int_equal(o->outcome, IPC_OUTCOME_FAIL);
 	rig_turns(20000);
@@ -319,10 +362,12 @@ TEST(a_message_that_smuggles_is_never_ended)
 TEST(when_the_spool_is_gone_its_leases_are_forgotten)
 {
 	peer.script.at_final = PEER_SILENT;
-	rig_send(&(struct rig_lease){ .tag = 1, .hop = peer.hop, .sender = "s@example.org", .rcpts = { "a@example.net" },
+	rig_send(&(struct rig_lease){ .tag = 1,
+				      .hop = peer.hop,
+				      .sender = "s@example.org",
+				      .rcpts = { "a@example.net" },
 				      .body = STR("x\r\n") });
-	rig_turns(50000);
-	assert_int_equal(peer.finished, 1);
+	rig_until(one_is_finished);
 	assert_false(delivery_is_idle(rig.delivery));
 	rig_channel();
 	assert_true(delivery_is_idle(rig.delivery));
@@ -335,11 +380,17 @@ TEST(when_the_spool_is_gone_its_leases_are_forgotten)
 TEST(draining_finishes_what_runs_and_gives_the_rest_back)
 {
 	peer.script.is_slow = true;
-	rig_send(&(struct rig_lease){ .tag = 1, .hop = peer.hop, .sender = "s@example.org", .rcpts = { "a@example.net" },
+	rig_send(&(struct rig_lease){ .tag = 1,
+				      .hop = peer.hop,
+				      .sender = "s@example.org",
+				      .rcpts = { "a@example.net" },
 				      .body = STR("x\r\n") });
-	rig_turns(2000);
+	rig_until(is_at_work);
 	delivery_drain(rig.delivery);
-	rig_send(&(struct rig_lease){ .tag = 2, .hop = peer.hop, .sender = "s@example.org", .rcpts = { "a@example.net" },
+	rig_send(&(struct rig_lease){ .tag = 2,
+				      .hop = peer.hop,
+				      .sender = "s@example.org",
+				      .rcpts = { "a@example.net" },
 				      .body = STR("x\r\n") });
 	rig_run(2);
 	assert_int_equal(rig_of(1)->outcomes[0].outcome, IPC_OUTCOME_DONE);
@@ -352,10 +403,41 @@ TEST(a_frame_that_makes_no_sense_is_given_back)
 {
 	struct str garbage = STR("not a lease");
 
-	assert_true(ipc_channel_send(rig.spool, &(struct ipc_frame){ .type = IPC_DISPATCH, .tag = 9 }, &garbage, 1));
-	assert_true(ipc_channel_send(rig.spool, &(struct ipc_frame){ .type = IPC_DATA, .tag = 77 }, &garbage, 1));
+	assert_true(ipc_channel_send(
+		rig.spool, &(struct ipc_frame){ .type = IPC_DISPATCH, .tag = 9 }, &garbage, 1));
+	assert_true(ipc_channel_send(rig.spool, &(struct ipc_frame){ .type = IPC_DATA, .tag = 77 },
+				     &garbage, 1));
 	rig_run(1);
 	assert_int_equal(rig_of(9)->noutcomes, 0);
+	finish();
+}
+
+TEST(answers_and_questions_wait_for_room_in_the_ring)
+{
+	struct str filler = heap_copy(big(100 * 1024)), tiny = STR_NONE;
+	struct rig_lease l = { .hop = peer.hop,
+			       .sender = "s@example.org",
+			       .rcpts = { "a@example.net" },
+			       .body = STR("x\r\n") };
+	struct ipc_frame head = { .type = RIG_FILLER };
+
+	ipc_channel_pause(rig.spool);
+	while (ipc_channel_send(rig.deliver, &head, &filler, 1))
+		;
+	while (ipc_channel_send(rig.deliver, &head, &tiny, 1))
+		;
+	for (l.tag = 1; l.tag <= 3; l.tag++)
+		rig_send(&l);
+	l.body = big(200 * 1024);
+	rig_send(&l);
+	rig_until(three_are_finished);
+	assert_int_equal(rig.nresults, 0);
+	ipc_channel_resume(rig.spool);
+	rig_run(4);
+	for (l.tag = 1; l.tag <= 4; l.tag++)
+		assert_int_equal(rig_of(l.tag)->outcomes[0].outcome, IPC_OUTCOME_DONE);
+	assert_true(delivery_is_idle(rig.delivery));
+	heap_free(filler);
 	finish();
 }
 
@@ -406,6 +488,7 @@ int main(void)
 		RUN(when_the_spool_is_gone_its_leases_are_forgotten),
 		RUN(draining_finishes_what_runs_and_gives_the_rest_back),
 		RUN(a_frame_that_makes_no_sense_is_given_back),
+		RUN(answers_and_questions_wait_for_room_in_the_ring),
 		RUN(a_hop_that_cannot_be_understood_holds_the_mail),
 		RUN(many_messages_take_no_more_memory_than_few),
 	};

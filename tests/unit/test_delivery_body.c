@@ -15,7 +15,8 @@ static bool serve(struct delivery_body *b, struct str body, size_t most)
 	assert_true(offset + length <= body.n);
 	delivery_body_asked(b);
 	assert_false(delivery_body_wants(b, &offset, &length));
-	delivery_body_data(b, offset, str_head(str_drop(body, offset), most < length ? most : length));
+	delivery_body_data(b, offset,
+			   str_head(str_drop(body, offset), most < length ? most : length));
 	return true;
 }
 
@@ -41,7 +42,9 @@ static struct str whole(struct delivery_body *b, struct str body, size_t most, s
 TEST(the_pieces_make_the_message_whatever_their_size)
 {
 	static char text[1024 * 1024];
-	static const size_t lengths[] = { 0, 1, 100, IPC_READ_MAX, IPC_READ_MAX + 1, 300 * 1024, sizeof text };
+	static const size_t lengths[] = {
+		0, 1, 100, IPC_READ_MAX, IPC_READ_MAX + 1, 300 * 1024, sizeof text
+	};
 	static const size_t firsts[] = { 0, 1, 100, IPC_BODY_INLINE };
 
 	for (size_t i = 0; i < sizeof text; i++)

@@ -34,7 +34,8 @@ static const struct ipc_result *attempt(struct rig_lease lease)
 }
 
 /* bounce_of - decoded; borrows from the result */
-static const struct ipc_submit *bounce_of(const struct ipc_result *r, struct envelope *e, struct arena *a)
+static const struct ipc_submit *bounce_of(const struct ipc_result *r, struct envelope *e,
+					  struct arena *a)
 {
 	static struct ipc_submit submit;
 	struct fault why = { 0 };
@@ -52,12 +53,21 @@ static const struct ipc_submit *bounce_of(const struct ipc_result *r, struct env
 TEST(a_bounce_tells_the_sender_who_failed_and_why)
 {
 	const struct ipc_result *r = attempt((struct rig_lease){
-		.rcpts = { "550a@example.net", "b@example.net", "450c@example.net", "554d@example.net" },
+		.rcpts = { "550a@example.net", "b@example.net", "450c@example.net",
+			   "554d@example.net" },
 		.header = STR("Subject: my subject\r\nFrom: s@example.org\r\n") });
 	static const char *const told[] = {
-		"550a@example.net", "554d@example.net", "Final-Recipient: rfc822; 550a@example.net", "Action: failed",
-		"Status: 5.1.1", "Diagnostic-Code: smtp; ", "no thanks", "Remote-MTA: dns; 127.0.0.1:", "Subject: my subject",
-		"Reporting-MTA: dns; gate.example.org", "X-Moongate-Id: 01h455vb4pex5vsknk084sn02q",
+		"550a@example.net",
+		"554d@example.net",
+		"Final-Recipient: rfc822; 550a@example.net",
+		"Action: failed",
+		"Status: 5.1.1",
+		"Diagnostic-Code: smtp; ",
+		"no thanks",
+		"Remote-MTA: dns; 127.0.0.1:",
+		"Subject: my subject",
+		"Reporting-MTA: dns; gate.example.org",
+		"X-Moongate-Id: 01h455vb4pex5vsknk084sn02q",
 	};
 	const struct ipc_submit *bounce;
 	struct envelope e;
@@ -94,8 +104,10 @@ TEST(the_null_sender_is_never_bounced)
 
 TEST(an_expired_message_is_not_tried_and_is_bounced)
 {
-	const struct ipc_result *r = attempt((struct rig_lease){ .is_expired = true, .rcpts = { "a@example.net" },
-								 .last = "4.4.1 192.0.2.1:25: Connection refused" });
+	const struct ipc_result *r =
+		attempt((struct rig_lease){ .is_expired = true,
+					    .rcpts = { "a@example.net" },
+					    .last = "4.4.1 192.0.2.1:25: Connection refused" });
 	const struct ipc_submit *bounce;
 	struct envelope e;
 	struct arena a;
@@ -120,7 +132,9 @@ TEST(a_hostile_reply_and_a_hostile_header_stay_in_their_places)
 	size_t n = 0;
 
 	while (n < sizeof header - 80)
-		n += (size_t)snprintf(header + n, sizeof header - n, "X-Long: \xff\xfe--boundary =_ and so on, again and again\r\n");
+		n += (size_t)snprintf(
+			header + n, sizeof header - n,
+			"X-Long: \xff\xfe--boundary =_ and so on, again and again\r\n");
 	peer.script.mail = "550 5.7.1 \xffno\x01 --=_ Action: delivered";
 	arena_init(&a, 1 << 20);
 	r = attempt((struct rig_lease){ .rcpts = { "a@example.net" }, .header = { header, n } });
@@ -157,10 +171,13 @@ TEST(the_bounce_hook_decides_and_its_failure_loses_nothing)
 		struct envelope e;
 		struct arena a;
 
-		rig.canned[HOOK_BOUNCE] = (struct canned){ .verdict = { .kind = verdicts[k].kind, .bucket = STR("bounces"),
-									.failed = verdicts[k].failed },
-							   .is_late = i >= COUNT(verdicts) };
-		r = attempt((struct rig_lease){ .rcpts = { "550a@example.net", "554b@example.net" } });
+		rig.canned[HOOK_BOUNCE] =
+			(struct canned){ .verdict = { .kind = verdicts[k].kind,
+						      .bucket = STR("bounces"),
+						      .failed = verdicts[k].failed },
+					 .is_late = i >= COUNT(verdicts) };
+		r = attempt(
+			(struct rig_lease){ .rcpts = { "550a@example.net", "554b@example.net" } });
 		CHECK_INT(i, r->outcomes[0].outcome, verdicts[k].outcome);
 		CHECK_INT(i, r->has_bounce, verdicts[k].has_bounce);
 		assert_string_equal(rig.seen, "bounce s@example.org> client/192.0.2.9 0  2");
@@ -168,7 +185,8 @@ TEST(the_bounce_hook_decides_and_its_failure_loses_nothing)
 			continue;
 		arena_init(&a, 1 << 20);
 		CHECK_INT(i, bounce_of(r, &e, &a)->variants[0].state, verdicts[k].state);
-		CHECK_STR(i, e.bucket, verdicts[k].kind == VERDICT_QUARANTINE ? STR("bounces") : STR_NONE);
+		CHECK_STR(i, e.bucket,
+			  verdicts[k].kind == VERDICT_QUARANTINE ? STR("bounces") : STR_NONE);
 		CHECK_STR(i, e.generation, STR("7/01234567"));
 		arena_fini(&a);
 	}
@@ -185,7 +203,8 @@ TEST(failures_that_do_not_fit_one_bounce_fail_with_the_next)
 	unsigned failed = 0;
 
 	for (unsigned i = 0; i < 300; i++) {
-		(void)snprintf(names[i], sizeof names[i], "recipient-number-%u@%s.example.net", i, "a-rather-long-label-of-a-domain");
+		(void)snprintf(names[i], sizeof names[i], "recipient-number-%u@%s.example.net", i,
+			       "a-rather-long-label-of-a-domain");
 		rcpts[i] = (struct envelope_rcpt){ .address = str_of(names[i]) };
 		l.rcpts[i].index = i;
 	}
@@ -198,13 +217,15 @@ TEST(failures_that_do_not_fit_one_bounce_fail_with_the_next)
 	l.key = l.next_hop = str_of(peer.hop);
 	assert_true(ipc_lease_encode(&frame, &l));
 	payload = buf_str(&frame);
-	assert_true(ipc_channel_send(rig.spool, &(struct ipc_frame){ .type = IPC_DISPATCH, .tag = 5 }, &payload, 1));
+	assert_true(ipc_channel_send(
+		rig.spool, &(struct ipc_frame){ .type = IPC_DISPATCH, .tag = 5 }, &payload, 1));
 	rig_run(1);
 	for (unsigned i = 0; i < 300; i++) {
 		const struct ipc_outcome_of *o = &rig_of(5)->outcomes[i];
 
 		failed += o->outcome == IPC_OUTCOME_FAIL;
-		assert_true(o->outcome == IPC_OUTCOME_FAIL || (o->outcome == IPC_OUTCOME_DEFER && o->retry_us == 1000000));
+		assert_true(o->outcome == IPC_OUTCOME_FAIL ||
+			    (o->outcome == IPC_OUTCOME_DEFER && o->retry_us == 1000000));
 	}
 	assert_int_equal(failed, 100);
 	assert_true(rig_of(5)->has_bounce);

@@ -3,7 +3,7 @@
 #include "check.h"
 
 static const struct {
-	struct str text, key;           /* empty: not a next hop */
+	struct str text, key; /* empty: not a next hop */
 	enum hop_kind kind;
 } hops[] = {
 	{ STR("192.0.2.1"), STR("smtp:192.0.2.1:25"), HOP_SMTP },
@@ -52,7 +52,8 @@ static const struct {
 } mailboxes[] = {
 	{ STR("maildir:/m"), STR("a@example.org"), STR("/m") },
 	{ STR("maildir:/m/{local}"), STR("Ann@example.org"), STR("/m/ann") },
-	{ STR("maildir:/m/{domain}/{local}/Maildir"), STR("ann+x@EXAMPLE.org"), STR("/m/example.org/ann+x/Maildir") },
+	{ STR("maildir:/m/{domain}/{local}/Maildir"), STR("ann+x@EXAMPLE.org"),
+	  STR("/m/example.org/ann+x/Maildir") },
 	{ STR("maildir:/m/{address}"), STR("a.b@example.org"), STR("/m/a.b@example.org") },
 	{ STR("maildir:/m/{local}"), STR("\"../../etc\"@example.org"), STR("/m/%2E.%2F..%2Fetc") },
 	{ STR("maildir:/m/{local}"), STR("\"..\"@example.org"), STR("/m/%2E.") },
@@ -86,7 +87,9 @@ TEST(a_path_that_grows_too_long_is_no_path)
 	for (size_t n = strlen(text); n + 8 < 240; n += 7)
 		memcpy(text + n, "{local}", 8);
 	assert_int_equal(delivery_hop_parse(str_of(text), &hop, &why), 0);
-	assert_int_equal(address_parse(STR("################################################@x.org"), &rcpt), ADDRESS_OK);
+	assert_int_equal(
+		address_parse(STR("################################################@x.org"), &rcpt),
+		ADDRESS_OK);
 	assert_int_equal(delivery_hop_mailbox(&hop, &rcpt, path).n, 0);
 }
 

@@ -13,7 +13,7 @@ static struct {
 	struct maildir_serve *serve;
 	struct ipc_channel *helper, *client;
 	char root[64];
-	int fail_writes;                /* errno of every write; 0: none */
+	int fail_writes; /* errno of every write; 0: none */
 } box;
 
 static ssize_t box_write(int fd, const void *bytes, size_t n)
@@ -49,8 +49,10 @@ static void client_writable(void *owner)
 static void open_helper(size_t ring)
 {
 	static const struct maildir_disk disk = { box_write, fsync, linkat, mkdirat };
-	static const struct ipc_channel_ops helper_ops = { helper_frame, helper_writable, rig_broken };
-	static const struct ipc_channel_ops client_ops = { client_frame, client_writable, rig_broken };
+	static const struct ipc_channel_ops helper_ops = { helper_frame, helper_writable,
+							   rig_broken };
+	static const struct ipc_channel_ops client_ops = { client_frame, client_writable,
+							   rig_broken };
 	struct str root = str_of(box.root);
 	struct ipc_channel_fds fds, other;
 	struct fault why;
@@ -184,14 +186,18 @@ static struct str big(size_t n)
 
 TEST(each_recipient_finds_the_message_in_a_mailbox_of_its_own)
 {
-	const struct ipc_outcome_of *o = one((struct rig_lease){
-		.hop = hop("/{domain}/{local}"), .rcpts = { "ann@example.net", "Bob@example.net" }, .body = STR(".\r\nx\0\xff\r\n") });
+	const struct ipc_outcome_of *o =
+		one((struct rig_lease){ .hop = hop("/{domain}/{local}"),
+					.rcpts = { "ann@example.net", "Bob@example.net" },
+					.body = STR(".\r\nx\0\xff\r\n") });
 	struct str got;
 
 	assert_int_equal(o[0].outcome, IPC_OUTCOME_DONE);
 	assert_int_equal(o[1].outcome, IPC_OUTCOME_DONE);
 	got = only_file("/example.net/ann/new");
-	CHECK_STR(0, got, STR("Return-Path: <s@example.org>\r\nDelivered-To: ann@example.net\r\nSubject: hi\r\n\r\n.\r\nx\0\xff\r\n"));
+	CHECK_STR(0, got,
+		  STR("Return-Path: <s@example.org>\r\nDelivered-To: ann@example.net\r\nSubject: "
+		      "hi\r\n\r\n.\r\nx\0\xff\r\n"));
 	heap_free(got);
 	got = only_file("/example.net/bob/new");
 	assert_true(rig_has(got, "Delivered-To: Bob@example.net\r\n"));
@@ -203,7 +209,8 @@ TEST(the_null_sender_is_an_empty_return_path)
 {
 	struct str got;
 
-	assert_int_equal(one((struct rig_lease){ .hop = hop("/box"), .sender = "" })->outcome, IPC_OUTCOME_DONE);
+	assert_int_equal(one((struct rig_lease){ .hop = hop("/box"), .sender = "" })->outcome,
+			 IPC_OUTCOME_DONE);
 	got = only_file("/box/new");
 	assert_true(str_has_prefix(got, STR("Return-Path: <>\r\n")));
 	heap_free(got);
@@ -220,7 +227,8 @@ TEST(a_big_message_passes_through_the_window)
 		close_helper();
 		open_helper(rings[i]);
 		(void)snprintf(path, sizeof path, "/box%zu", i);
-		CHECK_INT(i, one((struct rig_lease){ .hop = hop(path), .body = body })->outcome, IPC_OUTCOME_DONE);
+		CHECK_INT(i, one((struct rig_lease){ .hop = hop(path), .body = body })->outcome,
+			  IPC_OUTCOME_DONE);
 		strcat(path, "/new");
 		got = only_file(path);
 		CHECK(i, str_has_suffix(got, body));
@@ -235,8 +243,11 @@ TEST(many_at_once_all_arrive)
 		char path[32];
 
 		(void)snprintf(path, sizeof path, "/many/%llu", (unsigned long long)tag);
-		rig_send(&(struct rig_lease){ .tag = tag, .hop = hop(path), .sender = "s@example.org",
-					      .rcpts = { "a@example.net" }, .body = STR("x\r\n") });
+		rig_send(&(struct rig_lease){ .tag = tag,
+					      .hop = hop(path),
+					      .sender = "s@example.org",
+					      .rcpts = { "a@example.net" },
+					      .body = STR("x\r\n") });
 	}
 	rig_run(100);
 	for (uint64_t tag = 1; tag <= 100; tag++)
@@ -257,20 +268,23 @@ TEST(a_full_disk_is_tried_again)
 	const struct ipc_outcome_of *o;
 
 	box.fail_writes = ENOSPC;
-	o = one((struct rig_lease){ .hop = hop("/box"), .rcpts = { "a@example.net", "b@example.net" } });
+	o = one((struct rig_lease){ .hop = hop("/box"),
+				    .rcpts = { "a@example.net", "b@example.net" } });
 	assert_int_equal(o[0].outcome, IPC_OUTCOME_DEFER);
 	assert_int_equal(o[1].outcome, IPC_OUTCOME_DEFER);
 	assert_true(str_has_prefix(o[0].text, STR("4.3.1 ")));
 	assert_int_equal(count("/box/new") + count("/box/tmp"), 0);
 	box.fail_writes = EDQUOT;
-	assert_true(str_has_prefix(one((struct rig_lease){ .hop = hop("/box") })->text, STR("4.2.2 ")));
+	assert_true(
+		str_has_prefix(one((struct rig_lease){ .hop = hop("/box") })->text, STR("4.2.2 ")));
 	box.fail_writes = 0;
 	assert_int_equal(one((struct rig_lease){ .hop = hop("/box") })->outcome, IPC_OUTCOME_DONE);
 }
 
 TEST(a_path_outside_waits_for_the_operator)
 {
-	const struct ipc_outcome_of *o = one((struct rig_lease){ .hop = "maildir:/tmp/elsewhere/{local}" });
+	const struct ipc_outcome_of *o =
+		one((struct rig_lease){ .hop = "maildir:/tmp/elsewhere/{local}" });
 
 	assert_int_equal(o->outcome, IPC_OUTCOME_DEFER);
 	assert_true(str_has_prefix(o->text, STR("4.3.5 /tmp/elsewhere/ann is not below")));
@@ -282,8 +296,13 @@ TEST(a_helper_that_died_is_waited_for)
 	struct str body = big(600 * 1024);
 
 	ipc_channel_pause(box.helper);
-	rig_send(&(struct rig_lease){ .tag = 9001, .hop = hop("/small"), .sender = "", .rcpts = { "a@example.net" } });
-	rig_send(&(struct rig_lease){ .tag = 9002, .hop = hop("/big"), .sender = "", .rcpts = { "a@example.net" }, .body = body });
+	rig_send(&(struct rig_lease){
+		.tag = 9001, .hop = hop("/small"), .sender = "", .rcpts = { "a@example.net" } });
+	rig_send(&(struct rig_lease){ .tag = 9002,
+				      .hop = hop("/big"),
+				      .sender = "",
+				      .rcpts = { "a@example.net" },
+				      .body = body });
 	rig_turns(20000);
 	close_helper();
 	rig_turns(20000);
@@ -296,20 +315,33 @@ TEST(a_helper_that_died_is_waited_for)
 	heap_free(body);
 }
 
+static bool has_begun(void)
+{
+	return !maildir_serve_is_idle(box.serve);
+}
+
+static bool is_over(void)
+{
+	return maildir_serve_is_idle(box.serve);
+}
+
 TEST(what_the_spool_forgot_is_aborted)
 {
 	struct str body = big(600 * 1024);
 
 	rig.is_unreadable = true;
-	assert_int_equal(one((struct rig_lease){ .hop = hop("/box"), .body = body })->outcome, IPC_OUTCOME_DEFER);
+	assert_int_equal(one((struct rig_lease){ .hop = hop("/box"), .body = body })->outcome,
+			 IPC_OUTCOME_DEFER);
 	rig.is_unreadable = false;
-	ipc_channel_pause(rig.spool);           /* the READ is not answered */
-	rig_send(&(struct rig_lease){ .tag = 9001, .hop = hop("/box"), .sender = "", .rcpts = { "a@example.net" }, .body = body });
-	rig_turns(20000);
-	assert_false(maildir_serve_is_idle(box.serve));
+	ipc_channel_pause(rig.spool); /* the READ is not answered */
+	rig_send(&(struct rig_lease){ .tag = 9001,
+				      .hop = hop("/box"),
+				      .sender = "",
+				      .rcpts = { "a@example.net" },
+				      .body = body });
+	rig_until(has_begun);
 	rig_channel();
-	rig_turns(20000);
-	assert_true(maildir_serve_is_idle(box.serve));
+	rig_until(is_over);
 	assert_int_equal(count("/box/tmp") + count("/box/new"), 0);
 	heap_free(body);
 }
@@ -319,10 +351,12 @@ TEST(a_hostile_client_gets_no_further_than_its_own_files)
 	struct str nothing = STR_NONE, junk = STR("junk");
 
 	for (unsigned i = 0; i < 200; i++) {
-		uint16_t types[] = { IPC_MAILDIR_BEGIN, IPC_MAILDIR_DATA, IPC_MAILDIR_END, IPC_MAILDIR_ABORT, 7 };
+		uint16_t types[] = { IPC_MAILDIR_BEGIN, IPC_MAILDIR_DATA, IPC_MAILDIR_END,
+				     IPC_MAILDIR_ABORT, 7 };
 
-		assert_true(ipc_channel_send(box.client, &(struct ipc_frame){ .type = types[i % 5], .tag = i / 5 },
-					     i % 2 ? &nothing : &junk, 1));
+		assert_true(ipc_channel_send(
+			box.client, &(struct ipc_frame){ .type = types[i % 5], .tag = i / 5 },
+			i % 2 ? &nothing : &junk, 1));
 	}
 	rig_turns(20000);
 	assert_true(maildir_serve_is_idle(box.serve));

@@ -69,13 +69,16 @@ TEST(the_hook_turns_outcomes_and_chooses_when_and_where)
 		CHECK_INT(i, o[0].outcome, IPC_OUTCOME_DONE);
 		CHECK_INT(i, o[1].outcome, rows[k].outcome);
 		CHECK_INT(i, o[1].code, rows[k].code);
-		CHECK_STR(i, o[1].outcome == IPC_OUTCOME_ROUTE ? o[1].key : o[1].text, str_of(rows[k].text));
+		CHECK_STR(i, o[1].outcome == IPC_OUTCOME_ROUTE ? o[1].key : o[1].text,
+			  str_of(rows[k].text));
 		CHECK_INT(i, o[1].retry_us, rows[k].retry_us);
-		CHECK_INT(i, rig.results[rig.nresults - 1].result->has_bounce, rows[k].outcome == IPC_OUTCOME_FAIL);
+		CHECK_INT(i, rig.results[rig.nresults - 1].result->has_bounce,
+			  rows[k].outcome == IPC_OUTCOME_FAIL);
 		if (rows[k].outcome == IPC_OUTCOME_FAIL)
 			continue;
-		(void)snprintf(seen, sizeof seen, "result s@example.org>%s client/192.0.2.9 %.3s %s 0", rows[k].rcpt, rows[k].rcpt,
-			       peer.hop);
+		(void)snprintf(seen, sizeof seen,
+			       "result s@example.org>%s client/192.0.2.9 %.3s %s 0", rows[k].rcpt,
+			       rows[k].rcpt, peer.hop);
 		assert_string_equal(rig.seen, seen);
 	}
 }
@@ -83,12 +86,16 @@ TEST(the_hook_turns_outcomes_and_chooses_when_and_where)
 TEST(to_route_to_where_it_was_is_no_route)
 {
 	rig.canned[HOOK_RESULT].route = peer.hop;
-	assert_int_equal(attempt((struct rig_lease){ .rcpts = { "450a@example.net" } })->outcome, IPC_OUTCOME_DEFER);
+	assert_int_equal(attempt((struct rig_lease){ .rcpts = { "450a@example.net" } })->outcome,
+			 IPC_OUTCOME_DEFER);
 }
 
 TEST(an_expired_message_is_not_asked_about)
 {
-	assert_int_equal(attempt((struct rig_lease){ .rcpts = { "a@example.net" }, .is_expired = true })->outcome, IPC_OUTCOME_FAIL);
+	assert_int_equal(
+		attempt((struct rig_lease){ .rcpts = { "a@example.net" }, .is_expired = true })
+			->outcome,
+		IPC_OUTCOME_FAIL);
 	assert_int_equal(rig.asked[HOOK_RESULT], 0);
 	assert_int_equal(rig.asked[HOOK_BOUNCE], 1);
 }

@@ -33,7 +33,8 @@ TEST(settings_route_by_domain_under_one_key_per_place)
 	const struct ipc_outcome_of *o;
 
 	set_routes();
-	o = route((struct rig_lease){ .rcpts = { "a@example.net", "b@EXAMPLE.com", "c@example.org" } });
+	o = route((struct rig_lease){
+		.rcpts = { "a@example.net", "b@EXAMPLE.com", "c@example.org" } });
 	assert_int_equal(o[0].outcome, IPC_OUTCOME_ROUTE);
 	CHECK_STR(0, o[0].key, STR("smtp:192.0.2.1:25"));
 	CHECK_STR(0, o[0].next_hop, STR("smtp:192.0.2.1:25"));
@@ -50,7 +51,8 @@ TEST(what_the_edge_chose_is_not_asked_about)
 	rig_policy();
 	set_routes();
 	rig.canned[HOOK_ROUTE].route = "192.0.2.5";
-	o = route((struct rig_lease){ .rcpts = { "a@example.net" }, .route = "maildir:/srv/{local}" });
+	o = route((struct rig_lease){ .rcpts = { "a@example.net" },
+				      .route = "maildir:/srv/{local}" });
 	CHECK_STR(0, o[0].key, STR("maildir:/srv/{local}"));
 	assert_int_equal(rig.asked[HOOK_ROUTE], 0);
 }
@@ -89,9 +91,11 @@ TEST(each_verdict_of_the_hook_has_its_outcome_at_once_and_later)
 		for (unsigned r = 0; r < 2; r++) {
 			CHECK_INT(i, o[r].outcome, verdicts[k].outcome);
 			CHECK_INT(i, o[r].code, verdicts[k].code);
-			CHECK_STR(i, o[r].outcome == IPC_OUTCOME_ROUTE ? o[r].key : o[r].text, str_of(verdicts[k].text));
+			CHECK_STR(i, o[r].outcome == IPC_OUTCOME_ROUTE ? o[r].key : o[r].text,
+				  str_of(verdicts[k].text));
 		}
-		CHECK_INT(i, rig.results[rig.nresults - 1].result->has_bounce, verdicts[k].has_bounce);
+		CHECK_INT(i, rig.results[rig.nresults - 1].result->has_bounce,
+			  verdicts[k].has_bounce);
 	}
 	assert_int_equal(rig.asked[HOOK_ROUTE], 2 * 2 * COUNT(verdicts));
 	assert_true(rig_logged("\"outcome\":\"discarded\""));
@@ -110,7 +114,8 @@ TEST(a_question_that_is_open_when_the_spool_goes_is_cancelled)
 {
 	rig_policy();
 	rig.canned[HOOK_ROUTE].is_late = true;
-	rig_send(&(struct rig_lease){ .tag = 1, .is_route = true, .sender = "", .rcpts = { "a@example.net" } });
+	rig_send(&(struct rig_lease){
+		.tag = 1, .is_route = true, .sender = "", .rcpts = { "a@example.net" } });
 	rig_until_asked();
 	rig_channel();
 	assert_int_equal(rig.cancelled, 1);
@@ -125,7 +130,8 @@ TEST(a_generation_stays_pinned_while_its_question_is_open)
 	rig_policy();
 	first = rig.policies.active;
 	rig.canned[HOOK_ROUTE].is_late = true;
-	rig_send(&(struct rig_lease){ .tag = 1, .is_route = true, .sender = "", .rcpts = { "a@example.net" } });
+	rig_send(&(struct rig_lease){
+		.tag = 1, .is_route = true, .sender = "", .rcpts = { "a@example.net" } });
 	rig_until_asked();
 	rig_policy();
 	assert_true(first->is_retired);
@@ -138,15 +144,17 @@ TEST(a_thousand_recipients_without_a_route_fit_one_answer)
 {
 	static struct ipc_lease l;
 	struct envelope_rcpt *rcpts = calloc(IPC_LEASE_RCPTS, sizeof *rcpts);
-	struct envelope e = { .sender = STR("s@example.org"), .rcpts = rcpts, .nrcpts = IPC_LEASE_RCPTS };
-	char (*names)[260] = calloc(IPC_LEASE_RCPTS, sizeof *names);
+	struct envelope e = { .sender = STR("s@example.org"),
+			      .rcpts = rcpts,
+			      .nrcpts = IPC_LEASE_RCPTS };
+	char(*names)[260] = calloc(IPC_LEASE_RCPTS, sizeof *names);
 	struct buf envelope, frame;
 	struct str payload;
 
 	for (unsigned i = 0; i < IPC_LEASE_RCPTS; i++) {
 		int n = snprintf(names[i], sizeof names[i], "r@%u", i);
 
-		while (n < 240)         /* labels of one letter: the reason of each names its long domain */
+		while (n < 240) /* labels of one letter: the reason of each names its long domain */
 			n += snprintf(names[i] + n, sizeof names[i] - (size_t)n, ".a");
 		rcpts[i].address = str_of(names[i]);
 		l.rcpts[i].index = i;
@@ -158,7 +166,8 @@ TEST(a_thousand_recipients_without_a_route_fit_one_answer)
 	l.nrcpts = IPC_LEASE_RCPTS;
 	assert_true(ipc_lease_encode(&frame, &l));
 	payload = buf_str(&frame);
-	assert_true(ipc_channel_send(rig.spool, &(struct ipc_frame){ .type = IPC_ROUTE, .tag = 5 }, &payload, 1));
+	assert_true(ipc_channel_send(rig.spool, &(struct ipc_frame){ .type = IPC_ROUTE, .tag = 5 },
+				     &payload, 1));
 	rig_run(1);
 	assert_int_equal(rig_of(5)->noutcomes, IPC_LEASE_RCPTS);
 	assert_int_equal(rig_of(5)->outcomes[999].outcome, IPC_OUTCOME_HOLD);
@@ -179,7 +188,8 @@ TEST(an_envelope_that_cannot_be_read_holds_the_message)
 	l.nrcpts = 1;
 	assert_true(ipc_lease_encode(&frame, &l));
 	payload = buf_str(&frame);
-	assert_true(ipc_channel_send(rig.spool, &(struct ipc_frame){ .type = IPC_ROUTE, .tag = 5 }, &payload, 1));
+	assert_true(ipc_channel_send(rig.spool, &(struct ipc_frame){ .type = IPC_ROUTE, .tag = 5 },
+				     &payload, 1));
 	rig_run(1);
 	assert_int_equal(rig_of(5)->outcomes[0].outcome, IPC_OUTCOME_HOLD);
 	buf_fini(&frame);

@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A disk whose calls fail on demand: the n-th of them, with an errno; short writes when `most` is set. */
+/*
+ * A disk whose calls fail on demand: the n-th of them, with an errno; short writes when `most` is
+ * set.
+ */
 static struct {
 	int calls, fail_at, error;
 	size_t most;
@@ -45,7 +48,8 @@ static int faulty_mkdirat(int fd, const char *name, mode_t mode)
 	return is_failing() ? -1 : mkdirat(fd, name, mode);
 }
 
-static const struct maildir_disk disk = { faulty_write, faulty_fsync, faulty_linkat, faulty_mkdirat };
+static const struct maildir_disk disk = { faulty_write, faulty_fsync, faulty_linkat,
+					  faulty_mkdirat };
 
 static char root[64];
 static struct maildir_roots roots;
@@ -187,7 +191,8 @@ TEST(a_second_delivery_of_the_same_name_is_done_and_changes_nothing)
 TEST(no_path_and_no_link_leads_out)
 {
 	static const char *const outside[] = {
-		"/../elsewhere", "/a/../../elsewhere", "/./a", "-elsewhere", "/link", "/link/deeper", "/a/link",
+		"/../elsewhere", "/a/../../elsewhere", "/./a",    "-elsewhere",
+		"/link",         "/link/deeper",       "/a/link",
 	};
 
 	assert_int_equal(symlink("/tmp", below("/link").p), 0);
@@ -223,7 +228,10 @@ TEST(too_deep_is_refused)
 	assert_int_equal(deliver(path, "1.one", message), -1);
 }
 
-/* Every call on the way fails once: the file is there whole and the call says so, or it is not there; never a part. */
+/*
+ * Every call on the way fails once: the file is there whole and the call says so, or it is not
+ * there; never a part.
+ */
 TEST(whatever_fails_leaves_all_or_nothing)
 {
 	for (int i = 1;; i++) {
@@ -246,7 +254,7 @@ TEST(whatever_fails_leaves_all_or_nothing)
 		assert_int_equal(rc, -1);
 		mailbox[strlen(mailbox) - strlen("/new/1.one")] = '\0';
 		faulty.fail_at = 0;
-		CHECK_INT(i, deliver(mailbox, "1.one", message), 0);    /* and it can be mended */
+		CHECK_INT(i, deliver(mailbox, "1.one", message), 0); /* and it can be mended */
 		strcat(mailbox, "/tmp");
 		CHECK_INT(i, entries(mailbox), 0);
 	}
@@ -276,15 +284,23 @@ TEST(a_root_that_is_not_there_yet_is_tried_again)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(what_was_written_is_in_new_byte_for_byte, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_root_itself_can_be_the_mailbox, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(nothing_is_in_new_before_the_end, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_second_delivery_of_the_same_name_is_done_and_changes_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_was_written_is_in_new_byte_for_byte, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(the_root_itself_can_be_the_mailbox, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(nothing_is_in_new_before_the_end, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_second_delivery_of_the_same_name_is_done_and_changes_nothing, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(no_path_and_no_link_leads_out, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_name_that_is_no_name_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_name_that_is_no_name_is_refused, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(too_deep_is_refused, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(whatever_fails_leaves_all_or_nothing, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_root_that_is_not_there_yet_is_tried_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(whatever_fails_leaves_all_or_nothing, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_root_that_is_not_there_yet_is_tried_again, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
