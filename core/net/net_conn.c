@@ -43,6 +43,7 @@ struct net_conn {
 	enum conn_state state;
 	bool is_paused, is_eof;
 	bool is_waiting; /* resumed: show what is in the buffer */
+	bool is_guarded; /* paused, but its end is of interest */
 	bool is_full;    /* the producer was, or may have been, told to stop */
 	bool is_blocked; /* the kernel took no more: wait for writable */
 };
@@ -124,6 +125,8 @@ static void end(struct net_conn *c, enum net_end how)
 	struct fault why;
 
 	enter(c, CONN_ENDED);
+	if (was_connecting && !c->broken)
+		c->broken = ETIMEDOUT; /* there is nobody to linger for */
 	explain(c, how, was_connecting, &why);
 	c->ops->ended(c->owner, how, &why);
 }
@@ -270,7 +273,7 @@ static void settle(struct buf *b)
 
 static int interest(const struct net_conn *c)
 {
-	bool is_reading = !c->is_paused && !c->is_eof && buf_room(&c->in) > 0;
+	bool is_reading = !c->is_eof && (c->is_paused ? c->is_guarded : buf_room(&c->in) > 0);
 
 	switch (c->state) {
 	case CONN_CONNECTING:
@@ -331,6 +334,24 @@ static void finish_connect(struct net_conn *c)
 	c->ops->connected(c->owner);
 }
 
+/* glance - is a paused peer still there? Its bytes stay where they are; an end without any is its end */
+static void glance(struct net_conn *c)
+{
+	char byte;
+	ssize_t n = recv(fd_of(c), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n > 0) {
+		c->is_guarded = false; /* there is more to read first: no news can be had */
+	} else if (n == 0) {
+		c->is_eof = true;
+		end(c, NET_END_PEER);
+	} else if (!is_passing(errno)) {
+		c->broken = errno;
+		end(c, NET_END_ERROR);
+	}
+	net_loop_defer(c->loop, &c->turn);
+}
+
 static void ready(struct net_watch *w, int events)
 {
 	struct net_conn *c = container_of(w, struct net_conn, watch);
@@ -344,7 +365,9 @@ static void ready(struct net_watch *w, int events)
 		c->is_blocked = false;
 		net_loop_defer(c->loop, &c->turn);
 	}
-	if ((events & EV_READ) && c->state == CONN_OPEN && !c->is_paused) {
+	if ((events & EV_READ) && c->state == CONN_OPEN && c->is_paused) {
+		glance(c);
+	} else if ((events & EV_READ) && c->state == CONN_OPEN) {
 		conn_read(c);
 		if (c->state != CONN_OPEN || buf_len(&c->in) > 0)
 			net_loop_defer(c->loop, &c->turn);
@@ -477,8 +500,14 @@ bool net_conn_full(const struct net_conn *c)
 void net_conn_pause(struct net_conn *c)
 {
 	c->is_paused = true;
-	c->is_waiting = false;
+	c->is_waiting = c->is_guarded = false;
 	net_loop_defer(c->loop, &c->turn);
+}
+
+void net_conn_guard(struct net_conn *c)
+{
+	net_conn_pause(c);
+	c->is_guarded = buf_len(&c->in) == 0;
 }
 
 void net_conn_resume(struct net_conn *c)

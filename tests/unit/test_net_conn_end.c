@@ -179,7 +179,7 @@ TEST(an_earlier_deadline_counts_and_none_never_comes)
 TEST(a_connection_out_that_nobody_answers_ends_at_its_deadline)
 {
 	struct net_address at;
-	int listening, fds[16];
+	int listening, number, fds[16];
 	unsigned n = 0;
 	struct side s;
 
@@ -199,7 +199,9 @@ TEST(a_connection_out_that_nobody_answers_ends_at_its_deadline)
 	memset(&s, 0, sizeof s);
 	s.peer = -1;
 	struct net_conn_options o = side_options(&s, 1024, 1024);
+	assert_int_equal(close(number = dup(listening)), 0);
 	CALL(s.c = net_conn_connect(*state, &at, NULL, &o, NULL));
+	CALL(assert_true(net_conn_write(s.c, STR("EHLO x\r\n"))));
 	CALL(net_conn_deadline(s.c, 30000000));
 	for (int i = 0; i < 5; i++)
 		turn(*state);
@@ -209,6 +211,8 @@ TEST(a_connection_out_that_nobody_answers_ends_at_its_deadline)
 	assert_int_equal(s.end, NET_END_DEADLINE);
 	CALL(net_conn_close(&s.c));
 	turn(*state);
+	assert_int_equal(dup(listening), number); /* closed at once: nobody to linger for */
+	close(number);
 	close(listening);
 	while (n > 0)
 		close(fds[--n]);
