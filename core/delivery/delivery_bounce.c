@@ -236,7 +236,7 @@ enum step delivery_bounce(struct delivery_lease *l)
 			tell_dropped(l, "null sender");
 			return STEP_DONE;
 		}
-		if (delivery_lease_has_policy(l) && !view(l)) {
+		if (delivery_lease_has_policy(l, HOOK_BOUNCE) && !view(l)) {
 			soften(l, 0, 0);
 			return STEP_DONE;
 		}

@@ -368,9 +368,9 @@ static void answered(struct policy_question *q)
 	delivery_lease_go(l);
 }
 
-bool delivery_lease_has_policy(struct delivery_lease *l)
+bool delivery_lease_has_policy(struct delivery_lease *l, enum policy_hook hook)
 {
-	if (!l->generation || !l->generation->ops)
+	if (!policy_answers(l->generation, hook))
 		return false;
 	if (!l->tx.arena)
 		view_init(l);
@@ -385,7 +385,7 @@ enum step delivery_lease_ask(struct delivery_lease *l, enum policy_hook hook)
 	*q = (struct policy_question){
 		.hook = hook, .generation = l->generation, .arena = &l->arena, .answered = answered
 	};
-	if (!delivery_lease_has_policy(l))
+	if (!delivery_lease_has_policy(l, hook))
 		return STEP_DONE; /* PASS */
 	if (l->tx.nrcpts <
 	    l->nrcpts) { /* the view did not fit its bound: not asking must not mean yes */

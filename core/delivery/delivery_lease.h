@@ -131,8 +131,8 @@ void delivery_lease_decide(struct delivery_lease *l, unsigned i, const struct de
 void delivery_lease_decide_all(struct delivery_lease *l,
 			       const struct delivery_said *said); /* that are undecided */
 
-/* delivery_lease_has_policy - is there anybody to ask? Then the view is ready. */
-bool delivery_lease_has_policy(struct delivery_lease *l);
+/* delivery_lease_has_policy - does anybody answer there? Then the view is ready. */
+bool delivery_lease_has_policy(struct delivery_lease *l, enum policy_hook hook);
 /*
  * delivery_lease_ask - about recipient l->at (bounce: about all); DONE: l->question.verdict;
  * MORE: the stage runs again with has_answer

@@ -78,7 +78,7 @@ static void by_verdict(struct delivery_lease *l, struct delivery_rcpt *r)
 
 enum step delivery_result(struct delivery_lease *l)
 {
-	if (!delivery_lease_has_policy(l))
+	if (!delivery_lease_has_policy(l, HOOK_RESULT))
 		return STEP_DONE;
 	for (; l->at < l->nrcpts; l->at++) {
 		struct delivery_rcpt *r = &l->rcpts[l->at];

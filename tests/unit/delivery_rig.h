@@ -123,6 +123,7 @@ static inline void rig_policy(void)
 	struct policy_generation *g = policy_generation_new(7, STR("0123456789abcdef"));
 
 	g->ops = &rig_ops;
+	g->hooks = UINT32_MAX;
 	policy_set_commit(&rig.policies, g);
 }
 
