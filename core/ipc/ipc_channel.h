@@ -8,6 +8,8 @@
  * Invariants  the other side may be hostile: a ring that makes no sense ends the channel, never
  *             us. Callbacks run at the end of the turn, at most IPC_FRAMES_A_TURN frames of them;
  *             the other side is woken at the end of the turn, once.
+ *             The eventfds are shared, and so is their O_NONBLOCK: no role may be able to clear it
+ *             (fcntl F_SETFL, ioctl FIONBIO: the sandbox's part), or a neighbour makes us wait.
  * Ownership   the master makes the descriptors and hands each end to its role; open takes them.
  *             Payload slices die when the callback returns.
  * Fails       ipc_channel_send false: no room now; nothing was written. writable() comes when a

@@ -82,6 +82,12 @@ int net_address_parse(struct str text, struct net_address *out, struct fault *wh
 	return 0;
 }
 
+static const char *word(char text[NET_ADDRESS_TEXT], struct str s)
+{
+	str_copy(text, NET_ADDRESS_TEXT, s);
+	return text;
+}
+
 const char *net_address_host(const struct net_address *a, char text[NET_ADDRESS_TEXT])
 {
 	struct in_addr v4;
@@ -95,9 +101,9 @@ const char *net_address_host(const struct net_address *a, char text[NET_ADDRESS_
 		v4 = mapped_of(a);
 		return inet_ntop(AF_INET, &v4, text, NET_ADDRESS_TEXT);
 	case AF_UNIX:
-		return strcpy(text, "unix");
+		return word(text, STR("unix"));
 	default:
-		return strcpy(text, "unknown");
+		return word(text, STR("unknown"));
 	}
 }
 
@@ -132,7 +138,7 @@ const char *net_address_text(const struct net_address *a, char text[NET_ADDRESS_
 		snprintf(text, NET_ADDRESS_TEXT, "unix:%.*s", STR_ARG(path_of(a)));
 		return text;
 	default:
-		return strcpy(text, "unknown");
+		return word(text, STR("unknown"));
 	}
 }
 
