@@ -84,7 +84,6 @@ static void count_landed(struct spool *sp, const struct spool_batch *b)
 	sp->stats.bytes += b->head.length;
 	counter_add(COUNTER_SPOOL_COMMITS, 1);
 	counter_add(COUNTER_SPOOL_SYNCS, 1);
-	counter_add(COUNTER_SPOOL_MESSAGES, b->accepts);
 	counter_add(COUNTER_SPOOL_BYTES, spool_round(b->head.length, SPOOL_BLOCK));
 	histogram_add(HISTOGRAM_SYNC_TIME, b->sync_us);
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "counter.h"
 #include "spool_core.h"
 
 static const struct spool_refusal malformed = { 451, "the message cannot be stored as it is" };
@@ -134,8 +133,6 @@ static void answer(struct spool *sp, struct spool_submit *s, enum spool_outcome 
 	s->outcome = outcome;
 	s->why = why;
 	list_append(&sp->answers, &s->node);
-	if (outcome == SPOOL_REFUSED)
-		counter_add(COUNTER_SPOOL_REFUSED, 1);
 }
 
 static void give_back(struct spool *sp, struct spool_submit *s)
@@ -164,7 +161,6 @@ void spool_submit_refuse(struct spool *sp, struct list *submits, struct spool_re
 			spool_slot_clear(sp, s->writing);
 		s->outcome = SPOOL_REFUSED;
 		s->why = why;
-		counter_add(COUNTER_SPOOL_REFUSED, 1);
 		list_append(to, node);
 	}
 }

@@ -208,6 +208,80 @@ static void two_failed_syncs_stop_accepting_until_one_works_again(void **state)
 	check("two syncs", 1, false);
 }
 
+/* killed_at - the process dies with that call; the machine goes on, and so does its cache */
+static void killed_at(unsigned call)
+{
+	w.disk.off_at = w.disk.calls + call;
+	world_turn(&w, 3);
+	assert_true(w.disk.is_off);
+	world_kill(&w);
+}
+
+static void what_was_found_in_the_cache_alone_is_on_disk_before_it_is_believed(void **state)
+{
+	struct letter *a = world_send(&w, 500);
+
+	(void)state;
+	killed_at(2); /* written, not synced */
+	check("killed", 1, false);
+	assert_int_equal(a->found, 1);
+	assert_true(world_submit(&w, a));
+	world_turn(&w, 1);
+	assert_int_equal(a->answer, LETTER_KNOWN); /* and its client hears 250 */
+	world_crash(&w, 0);
+	check("then no power", 1, false);
+}
+
+static void what_a_failed_sync_left_in_the_cache_alone_is_not_believed(void **state)
+{
+	struct letter *a = world_send(&w, 500);
+
+	(void)state;
+	fail_next_sync(1, false);
+	killed_at(3); /* before anything could be said about it; the pages are clean now */
+	check("killed", 1, false);
+	assert_int_equal(a->found, 0);
+	assert_true(world_submit(&w, a));
+	world_settle(&w);
+	assert_int_equal(a->answer, LETTER_DURABLE);
+	world_crash(&w, 0);
+	check("then no power", 1, false);
+}
+
+static void progress_of_a_failed_batch_is_written_again(void **state)
+{
+	struct letter *old = &w.letters[0], *gone = world_send(&w, 10);
+
+	(void)state;
+	world_settle(&w);
+	world_touch(&w, old);
+	world_done(&w, gone);
+	fail_next_sync(1, false);
+	world_settle(&w);
+	assert_int_equal(w.failures, 1);
+	assert_int_equal(old->durable_version, 1);
+	world_crash(&w, 0);
+	check("progress", 1, false);
+	assert_int_equal(old->found_version, 1);
+	assert_int_equal(gone->found, 0);
+}
+
+static void progress_made_before_a_bounce_that_is_refused_is_not_forgotten(void **state)
+{
+	struct letter *old = &w.letters[0], *bounce;
+
+	(void)state;
+	world_touch(&w, old);
+	bounce = world_bounce(&w, old, false);
+	fail_next_sync(1, false);
+	world_settle(&w);
+	assert_int_equal(bounce->answer, LETTER_REFUSED);
+	assert_true(old->durable_version > 0);
+	world_crash(&w, 0);
+	check("bounce", 1, false);
+	assert_int_equal(bounce->found, 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -218,6 +292,10 @@ int main(void)
 		T(one_failed_sync_refuses_its_batch_and_the_next_one_goes_elsewhere),
 		T(what_the_cache_shows_after_a_failed_sync_is_not_believed),
 		T(two_failed_syncs_stop_accepting_until_one_works_again),
+		T(what_was_found_in_the_cache_alone_is_on_disk_before_it_is_believed),
+		T(what_a_failed_sync_left_in_the_cache_alone_is_not_believed),
+		T(progress_of_a_failed_batch_is_written_again),
+		T(progress_made_before_a_bounce_that_is_refused_is_not_forgotten),
 	};
 
 	rnd_init();
