@@ -65,8 +65,8 @@ enum step admin_wire_chunk_take(struct str *in, unsigned *code, struct str *text
 
 	if (!str_take(&rest, '\n', &head))
 		return in->n < HEAD ? STEP_MORE : STEP_ERROR;
-	if (!str_take(&head, ' ', &number) || !str_u64(number, ADMIN_MORE, &its_code) ||
-	    !str_u64(head, ADMIN_CHUNK, &length))
+	if (head.n >= HEAD || !str_take(&head, ' ', &number) ||
+	    !str_u64(number, ADMIN_MORE, &its_code) || !str_u64(head, ADMIN_CHUNK, &length))
 		return STEP_ERROR;
 	if (rest.n < length)
 		return STEP_MORE;

@@ -18,7 +18,7 @@
 /* loader_run - here and now; the memfd, or -1 with at least one line in errors */
 int loader_run(const char *settings_path, struct buf *errors);
 
-/* loader_spawn - the same in a child under rlimits: *pid is to be waited for; the descriptor becomes
+/* loader_spawn - the same in a child under rlimits: *pid is to be waited for; the descriptor turns
  * readable at its end, then loader_collect gives the memfd, or -1 with errors */
 int loader_spawn(const char *settings_path, int *pid, struct fault *why);
 int loader_collect(int fd, struct buf *errors);

@@ -94,6 +94,7 @@ static const struct {
 	{ STR("-1 5\nhello"), STEP_ERROR, 0, STR("") },
 	{ STR("0 5 5\nhello"), STEP_ERROR, 0, STR("") },
 	{ STR("0123456789012345"), STEP_ERROR, 0, STR("") },
+	{ STR("00000000000000 1\na"), STEP_ERROR, 0, STR("") }, /* whole or in pieces */
 };
 
 TEST(a_chunk_is_code_length_and_text)
