@@ -539,6 +539,54 @@ TEST(when_memory_is_short_a_big_header_has_to_come_again)
 	buf_fini(&b);
 }
 
+TEST(a_slot_that_was_lost_before_it_got_anything_is_asked_for_again)
+{
+	struct bed_client c = client_open();
+	struct str message, rest;
+	struct buf b;
+
+	bed.spool.acks = false;
+	rest = message = made(&b, 200000);
+	greet(&c);
+	envelope(&c);
+	data(&c);
+	for (int i = 0; i < 50; i++) {
+		rest = push(&c, rest);
+		turn(bed.loop);
+	}
+	assert_int_equal(bed.spool.nslots, 1);
+	bed.spool.acks = true;
+	bed_connect(BED_RING);
+	say_str(&c, rest);
+	say(&c, ".\r\n");
+	hear(&c, "250 2.6.0");
+	assert_int_equal(bed.spool.nslots, 2);
+	CHECK(0, str_eq(behind_trace(&bed.spool.stored[0], 0), message));
+	client_close(&c);
+	buf_fini(&b);
+}
+
+TEST(memory_comes_back_with_the_end_of_each_transaction)
+{
+	struct bed_client c;
+	struct buf b;
+
+	bed.o.memory = 70000;
+	bed_options();
+	c = client_open();
+	(void)made(&b, 20000);
+	greet(&c);
+	for (int i = 0; i < 20; i++) {
+		bed.policy.canned[HOOK_MESSAGE] = bed_verdict(i % 2 ? VERDICT_PASS : VERDICT_REJECT, 554, "", "");
+		envelope(&c);
+		submit(&c, buf_str(&b));
+		hear(&c, i % 2 ? "250 2.6.0" : "554 ");
+	}
+	assert_int_equal(bed.spool.nslots, 0);
+	client_close(&c);
+	buf_fini(&b);
+}
+
 TEST(the_channel_may_be_narrow)
 {
 	struct bed_client c[4];
@@ -586,6 +634,8 @@ int main(void)
 		BED_TEST(policy_sees_the_beginning_of_a_big_body),
 		BED_TEST(when_memory_is_short_even_a_small_body_goes_to_a_slot),
 		BED_TEST(when_memory_is_short_a_big_header_has_to_come_again),
+		BED_TEST(a_slot_that_was_lost_before_it_got_anything_is_asked_for_again),
+		BED_TEST(memory_comes_back_with_the_end_of_each_transaction),
 		BED_TEST(the_channel_may_be_narrow),
 	};
 
