@@ -102,9 +102,8 @@ const char *net_address_host(const struct net_address *a, char text[NET_ADDRESS_
 		return inet_ntop(AF_INET, &v4, text, NET_ADDRESS_TEXT);
 	case AF_UNIX:
 		return word(text, STR("unix"));
-	default:
-		return word(text, STR("unknown"));
 	}
+	return word(text, STR("unknown"));
 }
 
 /*
@@ -137,9 +136,8 @@ const char *net_address_text(const struct net_address *a, char text[NET_ADDRESS_
 	case AF_UNIX:
 		snprintf(text, NET_ADDRESS_TEXT, "unix:%.*s", STR_ARG(path_of(a)));
 		return text;
-	default:
-		return word(text, STR("unknown"));
 	}
+	return word(text, STR("unknown"));
 }
 
 uint16_t net_address_port(const struct net_address *a)
@@ -149,9 +147,8 @@ uint16_t net_address_port(const struct net_address *a)
 		return ntohs(a->u.in.sin_port);
 	case AF_INET6:
 		return ntohs(a->u.in6.sin6_port);
-	default:
-		return 0;
 	}
+	return 0;
 }
 
 static bool is_loopback(struct in_addr v4)
@@ -169,7 +166,6 @@ bool net_address_is_local(const struct net_address *a)
 				    : IN6_IS_ADDR_LOOPBACK(&a->u.in6.sin6_addr);
 	case AF_UNIX:
 		return true;
-	default:
-		return false;
 	}
+	return false;
 }

@@ -334,7 +334,10 @@ static void finish_connect(struct net_conn *c)
 	c->ops->connected(c->owner);
 }
 
-/* glance - is a paused peer still there? Its bytes stay where they are; an end without any is its end */
+/*
+ * glance - is a guarded peer still there? Its bytes stay where they are; an end without any is its
+ * end
+ */
 static void glance(struct net_conn *c)
 {
 	char byte;
@@ -365,9 +368,9 @@ static void ready(struct net_watch *w, int events)
 		c->is_blocked = false;
 		net_loop_defer(c->loop, &c->turn);
 	}
-	if ((events & EV_READ) && c->state == CONN_OPEN && c->is_paused) {
+	if ((events & EV_READ) && c->state == CONN_OPEN && c->is_guarded) {
 		glance(c);
-	} else if ((events & EV_READ) && c->state == CONN_OPEN) {
+	} else if ((events & EV_READ) && c->state == CONN_OPEN && !c->is_paused) {
 		conn_read(c);
 		if (c->state != CONN_OPEN || buf_len(&c->in) > 0)
 			net_loop_defer(c->loop, &c->turn);
@@ -512,7 +515,7 @@ void net_conn_guard(struct net_conn *c)
 
 void net_conn_resume(struct net_conn *c)
 {
-	c->is_paused = false;
+	c->is_paused = c->is_guarded = false;
 	c->is_waiting = true;
 	net_loop_defer(c->loop, &c->turn);
 }

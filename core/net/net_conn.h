@@ -7,7 +7,7 @@
  *             written at the end of the turn, in one piece: a pipelined group of replies is one
  *             segment. A full input buffer or net_conn_pause stops reading, and thereby the peer.
  *             All bytes are shown before the peer's end is told; while paused it is not looked
- *             for.
+ *             for, unless guarded.
  * Ownership   new/connect: heap, from a free list; net_conn_close takes the pointer by address;
  *             memory dies at the end of the turn. `owner` is borrowed. Slices of net_conn_in()
  *             die when readable() returns; what was not taken stays.
@@ -78,6 +78,8 @@ void net_conn_flush_later(struct net_conn *c);
 /* More than half of out_max waits: stop producing until drained(). */
 bool net_conn_full(const struct net_conn *c);
 void net_conn_pause(struct net_conn *c);
+/* Pause, but tell of the peer's end when it is seen and no byte came before it. */
+void net_conn_guard(struct net_conn *c);
 /* readable() comes in this turn if bytes wait in the buffer. */
 void net_conn_resume(struct net_conn *c);
 /* From now; replaces the former; cheap. */

@@ -116,15 +116,7 @@ static void take_breath(struct net_listen *l)
  */
 static bool is_its_own(int error)
 {
-	switch (error) {
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-		return false;
-	default:
-		return true;
-	}
+	return error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM;
 }
 
 static void ready(struct net_watch *w, int events)

@@ -165,6 +165,7 @@ static inline void side_got(const struct side *s, const char *text)
 
 static int loop_begin(void **state)
 {
+	clock_stop();
 	*state = net_loop_new();
 	return 0;
 }

@@ -130,6 +130,37 @@ TEST(a_full_input_buffer_stops_the_peer_until_something_is_taken)
 	side_over(*state, &s);
 }
 
+TEST(a_guarded_connection_tells_of_its_end_unless_something_is_left_to_read)
+{
+	struct side s;
+
+	side_pair(*state, &s, SOCK_STREAM, 1024, 1024);
+	CALL(net_conn_guard(s.c));
+	peer_says(&s, "QUIT");
+	close(s.peer);
+	s.peer = -1;
+	turn(*state);
+	turn(*state);
+	assert_int_equal(s.readable, 0);
+	assert_int_equal(s.ended, 0); /* it left, but not before it said something */
+	CALL(net_conn_resume(s.c));
+	s.take = SIZE_MAX;
+	turn(*state);
+	turn(*state);
+	side_got(&s, "QUIT");
+	assert_int_equal(s.ended, 1);
+	side_over(*state, &s);
+
+	side_pair(*state, &s, SOCK_STREAM, 1024, 1024);
+	CALL(net_conn_guard(s.c));
+	close(s.peer);
+	s.peer = -1;
+	turn(*state);
+	turn(*state);
+	assert_int_equal(s.ended, 1);
+	side_over(*state, &s);
+}
+
 TEST(a_paused_connection_is_silent_and_shows_what_waits_when_resumed)
 {
 	struct side s;
@@ -401,6 +432,7 @@ int main(void)
 		LOOP_TEST(what_is_not_taken_is_shown_again_with_the_next_bytes),
 		LOOP_TEST(chunking_never_changes_the_stream),
 		LOOP_TEST(a_full_input_buffer_stops_the_peer_until_something_is_taken),
+		LOOP_TEST(a_guarded_connection_tells_of_its_end_unless_something_is_left_to_read),
 		LOOP_TEST(a_paused_connection_is_silent_and_shows_what_waits_when_resumed),
 		LOOP_TEST(a_pause_inside_readable_keeps_the_rest_in_the_buffer),
 		LOOP_TEST(a_slow_peer_gets_every_byte_and_the_producer_is_told_when_to_go_on),

@@ -19,6 +19,7 @@ static void note(char c)
 
 static int begin(void **state)
 {
+	clock_stop();
 	*state = net_loop_new();
 	trace[0] = '\0';
 	return 0;
