@@ -40,8 +40,10 @@ static void serve(struct spool_pool *p, enum spool_lane lane)
 		pthread_mutex_lock(&p->lock);
 		first = list_is_empty(&p->returned);
 		list_append(&p->returned, &job->node);
-		if (first)
+		pthread_mutex_unlock(&p->lock);
+		if (first) /* without the lock: who is woken wants it at once */
 			tell_loop(p);
+		pthread_mutex_lock(&p->lock);
 	}
 	pthread_mutex_unlock(&p->lock);
 }
@@ -123,8 +125,8 @@ void spool_pool_put(struct spool_pool *p, enum spool_lane lane, struct spool_job
 	p->open++;
 	pthread_mutex_lock(&p->lock);
 	list_append(&p->queues[lane], &job->node);
-	pthread_cond_signal(&p->wake[lane]);
 	pthread_mutex_unlock(&p->lock);
+	pthread_cond_signal(&p->wake[lane]);
 	if (p->nthreads == 0)
 		tell_loop(p);
 }
