@@ -7,6 +7,8 @@
 #include "ipc_control.h"
 #include "log.h"
 
+#define EVENTS_WAIT_US 10000 /* for an event to be written; a ring has room for those of a second */
+
 /* Carries operators' words to the master and the spool, shows everybody's counters, and writes everybody's events. */
 static struct {
 	struct role *role;
@@ -85,6 +87,8 @@ static void channel(struct role *r, struct role_peer peer, struct ipc_channel *c
 	(void)r;
 	*place = c;
 	ipc_channel_close(&old);
+	if (peer.kind != ROLE_SPOOL) /* it answers operators, the others only tell events */
+		ipc_channel_patience(c, EVENTS_WAIT_US);
 	if (peer.kind == ROLE_SPOOL && admin.control)
 		admin_control_spool_gone(admin.control);
 }

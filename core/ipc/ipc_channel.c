@@ -41,6 +41,9 @@ struct ipc_channel {
 	struct net_watch wake; /* ours */
 	int wake_other;
 	struct net_deferred inward, outward, death;
+	struct net_timer nap;
+	uint64_t patience_us;
+	bool has_taken;  /* frames since the last nap */
 	enum channel_state state;
 	bool is_paused;
 	bool is_waiting; /* a send was refused; writable() is due */
@@ -143,6 +146,26 @@ static void outward(struct net_deferred *d)
 }
 
 /*
+ * nap - the ring is empty, but what came last suggests that more will: look again a little later,
+ * and do not have us woken until then. All naps of a process end together.
+ */
+static bool nap(struct ipc_channel *c)
+{
+	if (c->patience_us == 0 || !c->has_taken)
+		return false;
+	c->has_taken = false;
+	net_timer_start(&c->nap, c->patience_us - net_loop_now(c->loop) % c->patience_us);
+	return true;
+}
+
+static void wake_up(struct net_timer *t)
+{
+	struct ipc_channel *c = container_of(t, struct ipc_channel, nap);
+
+	net_loop_defer(c->loop, &c->inward);
+}
+
+/*
  * take_frames - true: the other side may have more; false: it will wake us, or we are not to look
  */
 static bool take_frames(struct ipc_channel *c)
@@ -154,10 +177,11 @@ static bool take_frames(struct ipc_channel *c)
 			return false;
 		switch (ipc_ring_take(&c->in, &frame)) {
 		case STEP_DONE:
+			c->has_taken = true;
 			c->ops->frame(c->owner, &frame);
 			break;
 		case STEP_MORE:
-			if (ipc_ring_sleeps(&c->in))
+			if (nap(c) || ipc_ring_sleeps(&c->in))
 				return false;
 			break;
 		case STEP_ERROR:
@@ -262,6 +286,7 @@ struct ipc_channel *ipc_channel_open(struct net_loop *loop, struct ipc_channel_f
 	c->inward.run = inward;
 	c->outward.run = outward;
 	c->death.run = bury;
+	net_timer_init(&c->nap, loop, wake_up);
 	net_watch_init(&c->wake, loop, end == IPC_END_A ? fds->wake_a : fds->wake_b, ready);
 	net_watch_want(&c->wake, EV_READ);
 	c->wake_other = end == IPC_END_A ? fds->wake_b : fds->wake_a;
@@ -282,6 +307,7 @@ void ipc_channel_close(struct ipc_channel **owned)
 		poke(c);
 	net_deferred_cancel(&c->inward);
 	net_deferred_cancel(&c->outward);
+	net_timer_stop(&c->nap);
 	net_watch_want(&c->wake, 0);
 	close(c->wake.ev.fd);
 	close(c->wake_other);
@@ -335,6 +361,11 @@ size_t ipc_channel_room(struct ipc_channel *c)
 	if (room > most)
 		room = most;
 	return room > IPC_HEAD ? room - IPC_HEAD : 0;
+}
+
+void ipc_channel_patience(struct ipc_channel *c, uint64_t us)
+{
+	c->patience_us = us;
 }
 
 void ipc_channel_pause(struct ipc_channel *c)

@@ -64,6 +64,11 @@ size_t ipc_channel_max(const struct ipc_channel *c); /* the largest payload that
 size_t ipc_channel_room(struct ipc_channel *c); /* the largest payload that would be taken now */
 /* Asks for writable() without a frame to send: when a payload of that size would be taken. */
 void ipc_channel_want(struct ipc_channel *c, size_t payload);
+/*
+ * Frames may wait that long: under load the other side then wakes us once in so many microseconds,
+ * not for each. 0, as in the beginning: never. The ring must hold what comes meanwhile.
+ */
+void ipc_channel_patience(struct ipc_channel *c, uint64_t us);
 /* Stops frame() until resumed: back-pressure by the reader. */
 void ipc_channel_pause(struct ipc_channel *c);
 void ipc_channel_resume(struct ipc_channel *c);

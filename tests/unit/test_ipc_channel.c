@@ -137,6 +137,42 @@ TEST(frames_cross_both_ways)
 	close_both(*state, &x);
 }
 
+#define PATIENCE 1000000
+
+static bool is_woken(int wake)
+{
+	uint64_t times;
+
+	return read(wake, &times, sizeof times) == sizeof times;
+}
+
+TEST(a_patient_reader_is_not_woken_for_each_frame)
+{
+	struct both x;
+
+	open_both(*state, &x);
+	clock_stop();
+	ipc_channel_patience(x.b.c, PATIENCE);
+	assert_true(say(&x.a, 1, 100));
+	UNTIL(*state, x.b.frames == 1); /* the first of them as ever */
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(say(&x.a, 1, 100));
+		turn(*state);
+		assert_false(is_woken(x.fds.wake_b));
+		assert_int_equal(x.b.frames, 1);
+	}
+	clock_ahead_us += PATIENCE;
+	UNTIL(*state, x.b.frames == 4);
+	for (unsigned i = 0; i < 3; i++) { /* nothing more comes: it goes to sleep, and is woken */
+		clock_ahead_us += PATIENCE;
+		turn(*state);
+	}
+	assert_true(say(&x.a, 1, 100));
+	UNTIL(*state, x.b.frames == 5);
+	clock_is_stopped = false;
+	close_both(*state, &x);
+}
+
 TEST(what_was_sent_before_the_other_end_opened_is_not_lost)
 {
 	struct both x;
@@ -437,6 +473,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CHANNEL_TEST(frames_cross_both_ways),
+		CHANNEL_TEST(a_patient_reader_is_not_woken_for_each_frame),
 		CHANNEL_TEST(what_was_sent_before_the_other_end_opened_is_not_lost),
 		CHANNEL_TEST(a_sleeping_reader_is_woken_once_a_turn_and_one_that_is_awake_never),
 		CHANNEL_TEST(a_refused_send_is_followed_by_writable_when_its_frame_fits),
