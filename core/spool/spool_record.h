@@ -3,7 +3,8 @@
  *
  * What        writers into memory of known size and readers over hostile bytes. All numbers are little-endian.
  *
- *   segment   block 0: two copies of the header, at 0 and SPOOL_HEADER_COPY; the valid copy with the higher epoch counts.
+ *   segment   block 0: two copies of the header, at 0 and SPOOL_HEADER_COPY; the valid copy with the higher epoch counts, and
+ *             soon stands in both.
  *             Then batches, each starting on a SPOOL_BLOCK border; what lies between a batch's end and the next border is noise.
  *   header    magic 8, version 4, number 4, epoch 8, salt 8, size 8, wrapped key 128, zero 84, crc 4
  *   batch     magic 8, epoch 8, salt 8, lsn 8, durable_upto 8, length 4, records 4, number 4, block 4, zero 4, crc 4;

@@ -1,5 +1,5 @@
-/* Recovery: what a crash left becomes what is known. It writes only copies of what is damaged, so that it may be interrupted and
- * begun again at any point; new notes, among them where the torn segment ends, go out with the first batch. */
+/* Recovery: what a crash left becomes what is known. It writes only copies of what is damaged, and the second header of a segment,
+ * so that it may be interrupted and begun again at any point; new notes, among them where the torn segment ends, go out with the first batch. */
 #include "spool_core.h"
 
 #include <errno.h>
@@ -143,6 +143,18 @@ static void sync_open_ends(struct spool *sp, struct spool_replay *r)
 
 /* Segments */
 
+/* even_header - freeing it was interrupted between its two headers, or one is damaged: the good one becomes both */
+static void even_header(struct spool *sp, const struct spool_replay_segment *from, unsigned number)
+{
+	struct fault why;
+
+	if (!from->is_uneven || from->state == SPOOL_REPLAY_BROKEN ||
+	    spool_segment_write_header(sp->file, from->fd, !from->copy, &from->header) == 0)
+		return;
+	fault_sys(&why, "mending the header of segment %u", number);
+	sp->o.owner.failed(sp->o.owner.arg, "spool.recover", &why);
+}
+
 static struct spool_segment *adopt(struct spool *sp, struct spool_replay_segment *from, unsigned number)
 {
 	struct spool_segment *s = spool_segment_new(number);
@@ -151,7 +163,6 @@ static struct spool_segment *adopt(struct spool *sp, struct spool_replay_segment
 		return NULL;
 	sp->segments[number] = s;
 	s->fd = from->fd;
-	s->copy = from->copy;
 	s->header = from->header;
 	s->filled = from->size & ~(uint64_t)(SPOOL_BLOCK - 1);
 	s->size = from->header.size & ~(uint64_t)(SPOOL_BLOCK - 1);
@@ -160,14 +171,14 @@ static struct spool_segment *adopt(struct spool *sp, struct spool_replay_segment
 	return s;
 }
 
-/* adopt_messages - every ordinal is finished until spool_replay_each finds it alive */
+/* adopt_messages - what is neither finished nor found alive is damaged or void: nothing is ever noted about it */
 static int adopt_messages(struct spool_segment *s, const struct spool_replay_segment *from)
 {
 	if (!spool_segment_bits(s, from->count))
 		return -1;
 	s->ordinals = from->count;
 	for (uint32_t i = 0; i < from->count; i++)
-		s->finished[i / 64] |= UINT64_C(1) << (i % 64);
+		s->finished[i / 64] |= (uint64_t)from->messages[i].is_dead << (i % 64);
 	if (from->holders)
 		memcpy(s->holders, from->holders, SPOOL_HOLDERS);
 	return 0;
@@ -195,6 +206,7 @@ static int adopt_all(struct spool *sp, struct spool_replay *r, struct fault *why
 
 		if (from->state == SPOOL_REPLAY_NONE || from->state == SPOOL_REPLAY_RAW)
 			continue;
+		even_header(sp, from, i);
 		s = adopt(sp, from, i);
 		if (!s || (from->state == SPOOL_REPLAY_USED && adopt_used(sp, s, from) < 0))
 			return fault_set(why, "no memory for segment %u", i);
@@ -212,10 +224,7 @@ static int adopt_all(struct spool *sp, struct spool_replay *r, struct fault *why
 
 static void revive(struct spool *sp, const struct spool_replay_view *v)
 {
-	struct spool_segment *s = sp->segments[v->segment];
-
-	s->finished[v->ordinal / 64] &= ~(UINT64_C(1) << (v->ordinal % 64));
-	s->live++;
+	sp->segments[v->segment]->live++;
 	sp->stats.live++;
 }
 

@@ -245,6 +245,12 @@ static bool is_blank(struct spool_replay *r, struct spool_replay_segment *s)
 	return true;
 }
 
+static void pick_header(struct spool_replay *r, struct spool_replay_segment *s)
+{
+	s->copy = spool_header_pick(r->window, &s->header);
+	s->is_uneven = memcmp(r->window, r->window + SPOOL_HEADER_COPY, SPOOL_HEADER_SIZE) != 0;
+}
+
 static void open_segment(struct spool_replay *r, unsigned number)
 {
 	struct spool_replay_segment *s = &r->segments[number];
@@ -265,7 +271,7 @@ static void open_segment(struct spool_replay *r, unsigned number)
 	s->size = (uint64_t)size < SPOOL_SEGMENT_MAX ? (uint64_t)size : SPOOL_SEGMENT_MAX;
 	s->copy = -1;
 	if (s->size >= SPOOL_BLOCK && spool_file_read_all(r->file, s->fd, r->window, SPOOL_BLOCK, 0) == 0)
-		s->copy = spool_header_pick(r->window, &s->header);
+		pick_header(r, s);
 	if (s->copy >= 0 && s->header.number == number) {
 		s->state = SPOOL_REPLAY_FREE;
 		if (s->header.epoch > r->epoch)

@@ -41,7 +41,9 @@ struct spool_replay_message {
 
 struct spool_replay_segment {
 	enum spool_replay_state state;
-	int fd, copy;                   /* copy: which of its headers counts */
+	int fd;
+	int copy;                       /* which of its headers counts */
+	bool is_uneven;                 /* the other one is not the same */
 	struct spool_header header;
 	uint64_t size, tail;
 	uint64_t lsn_first, lsn_next;

@@ -163,12 +163,19 @@ void spool_segment_hold_only(struct spool_segment *s, uint32_t by)
 		spool_segment_hold(s, by);
 }
 
-int spool_segment_write_header(struct spool_file *f, int fd, int copy, const struct spool_header *h)
+static int write_copy(struct spool_file *f, int fd, int copy, const char bytes[SPOOL_HEADER_SIZE])
+{
+	if (spool_file_write_all(f, fd, bytes, SPOOL_HEADER_SIZE, copy ? SPOOL_HEADER_COPY : 0) < 0)
+		return -1;
+	return f->sync(f, fd);
+}
+
+int spool_segment_write_header(struct spool_file *f, int fd, int first, const struct spool_header *h)
 {
 	char bytes[SPOOL_HEADER_SIZE];
 
 	spool_header_put(bytes, h);
-	if (spool_file_write_all(f, fd, bytes, sizeof bytes, copy ? SPOOL_HEADER_COPY : 0) < 0)
+	if (write_copy(f, fd, first, bytes) < 0)
 		return -1;
-	return f->sync(f, fd);
+	return write_copy(f, fd, !first, bytes);
 }

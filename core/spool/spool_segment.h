@@ -30,7 +30,7 @@ enum spool_segment_state {
 struct spool_segment {
 	uint32_t number;
 	enum spool_segment_state state;
-	int fd, copy;                   /* copy: which of its two headers counts */
+	int fd;
 	struct spool_header header;
 	uint64_t size, filled, tail;    /* filled: as far as zeros were written */
 	struct spool_end end;           /* CLOSED and SUSPECT */
@@ -67,7 +67,8 @@ bool spool_segment_is_held(const struct spool_segment *s, uint32_t by);
 void spool_segment_hold(struct spool_segment *s, uint32_t by);
 void spool_segment_hold_only(struct spool_segment *s, uint32_t by);     /* 0: by none */
 
-/* On a thread: write the header into the copy that does not count, and sync it. */
-int spool_segment_write_header(struct spool_file *f, int fd, int copy, const struct spool_header *h);
+/* On a thread: both copies, `first` first and synced, so that one of them is good at any moment; and both in the end, so that a
+ * damaged byte in one does not bring the segment's last life back. */
+int spool_segment_write_header(struct spool_file *f, int fd, int first, const struct spool_header *h);
 
 #endif

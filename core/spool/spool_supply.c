@@ -318,7 +318,7 @@ static void free_work(struct spool_job *job)
 	struct spool *sp = container_of(job, struct spool, supply.free_job);
 	struct spool_segment *s = sp->supply.freeing;
 
-	sp->supply.free_error = spool_segment_write_header(sp->file, s->fd, !s->copy, &sp->supply.next) < 0 ? errno : 0;
+	sp->supply.free_error = spool_segment_write_header(sp->file, s->fd, 1, &sp->supply.next) < 0 ? errno : 0;
 }
 
 static void free_done(struct spool_job *job)
@@ -337,7 +337,6 @@ static void free_done(struct spool_job *job)
 		return;
 	}
 	s->header = sp->supply.next;
-	s->copy = !s->copy;
 	spool_segment_renew(s);
 	spool_segment_set(s, SPOOL_SEGMENT_FREE);
 	sp->supply.free++;

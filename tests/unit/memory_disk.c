@@ -428,6 +428,19 @@ void memory_disk_crash(struct memory_disk *d, uint64_t keep)
 	d->off_at = d->fail_at = 0;
 }
 
+void memory_disk_burn(struct memory_disk *d)
+{
+	for (unsigned i = 0; i < d->nfiles; i++) {
+		struct memory_file *m = &d->files[i];
+
+		if (m->cap == 0)
+			continue;
+		memcpy(m->disk, m->now, m->cap);
+		memset(m->dirty, 0, sectors(m->cap));
+		m->disk_size = m->size;
+	}
+}
+
 void memory_disk_set(struct memory_disk *d, const char *name, const void *bytes, size_t n)
 {
 	struct memory_file *m = memory_disk_find(d, name);

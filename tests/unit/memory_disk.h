@@ -11,7 +11,7 @@
 
 #include "spool_file.h"
 
-#define MEMORY_FILES 64
+#define MEMORY_FILES 512
 #define MEMORY_SECTOR 512
 
 struct memory_file {
@@ -47,6 +47,7 @@ unsigned memory_disk_unsynced(const struct memory_disk *d);
 void memory_disk_crash(struct memory_disk *d, uint64_t keep);
 void memory_disk_copy(struct memory_disk *to, const struct memory_disk *from);  /* `to` is inited; no file is open */
 struct memory_file *memory_disk_find(struct memory_disk *d, const char *name);
+void memory_disk_burn(struct memory_disk *d);   /* everything that files show is durable: after a test changed it */
 void memory_disk_set(struct memory_disk *d, const char *name, const void *bytes, size_t n);  /* durably */
 
 #endif

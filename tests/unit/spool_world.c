@@ -226,6 +226,22 @@ struct letter *world_letter(struct world *w, size_t body)
 	return l;
 }
 
+void world_answer_to(struct world *w, struct letter *l)
+{
+	l->submit.id = id_of(world_number(w, l));
+	l->submit.done = answered;
+	l->answer = LETTER_WAITING;
+}
+
+unsigned world_reads_done, world_reads_failed;
+
+void world_read_done(struct spool_read *r, bool is_good)
+{
+	(void)r;
+	world_reads_done++;
+	world_reads_failed += !is_good;
+}
+
 static bool submit_with(struct world *w, struct letter *l, struct spool_replace *replace)
 {
 	unsigned number = world_number(w, l);

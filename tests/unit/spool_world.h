@@ -70,6 +70,10 @@ void world_done(struct world *w, struct letter *l);
 /* world_bounce - a letter that replaces the state of `of`, or finishes it */
 struct letter *world_bounce(struct world *w, struct letter *of, bool is_done);
 
+void world_answer_to(struct world *w, struct letter *l);        /* for a submit made by the test: id and done() */
+extern unsigned world_reads_done, world_reads_failed;
+void world_read_done(struct spool_read *r, bool is_good);
+
 unsigned world_number(const struct world *w, const struct letter *l);
 bool world_reads(struct world *w, struct letter *l);            /* its contents come back as sent */
 /* world_check - what recovery gave back agrees with what was answered: NULL, or what is wrong */
