@@ -6,25 +6,28 @@
 #include "script_hook.h"
 #include "script_log.h"
 
-#define TRACE 1024
+#define LEVELS 12
 #define MESSAGE 512
 
 struct report {
 	struct script_task *task;
-	char message[MESSAGE], trace[TRACE];
+	char message[MESSAGE];
 };
 
-/* raises */
-static int trace(lua_State *L)
+/* script_fault_trace - may run when memory is out and hooks are off: it allocates nothing */
+int script_fault_trace(lua_State *L)
 {
-	struct report *r = lua_touserdata(L, 1);
-	const char *text;
-	size_t n;
+	struct script_task *t = lua_touserdata(L, lua_upvalueindex(1));
+	size_t n = 0;
+	lua_Debug ar;
 
-	luaL_traceback(L, r->task->L, NULL, 0);
-	text = lua_tolstring(L, -1, &n);
-	(void)str_copy(r->trace, sizeof r->trace, (struct str){ text, n });
-	return 0;
+	for (int level = 1; level < LEVELS && n < sizeof t->trace && lua_getstack(L, level, &ar); level++) {
+		if (!lua_getinfo(L, "Sln", &ar) || ar.currentline < 0)
+			continue;
+		n += (size_t)snprintf(t->trace + n, sizeof t->trace - n, "%s%s:%d%s%s", n ? ", " : "", ar.short_src,
+				      ar.currentline, ar.name ? " in " : "", ar.name ? ar.name : "");
+	}
+	return 1;
 }
 
 static void suspended(struct report *r)
@@ -61,8 +64,6 @@ void script_fault_report(struct script_task *t, int status)
 	struct report r = { .task = t };
 	struct json *j;
 
-	if (status != LUA_OK)
-		(void)script_vm_call(t->vm, trace, &r);
 	if (status == LUA_OK)
 		(void)str_copy(r.message, sizeof r.message, str_of(script_doom_text((enum script_doom)t->budget.doom)));
 	else
@@ -70,7 +71,7 @@ void script_fault_report(struct script_task *t, int status)
 	j = script_log_open(t, LOG_LEVEL_ERROR, "policy.error");
 	json_str(j, "message", str_of(r.message));
 	json_str(j, "where", t->handler->where);
-	if (r.trace[0])
-		json_str(j, "trace", str_of(r.trace));
+	if (t->trace[0])
+		json_str(j, "trace", str_of(t->trace));
 	log_close();
 }

@@ -97,7 +97,8 @@ static int finish(lua_State *L, int status, lua_KContext context)
 {
 	struct script_task *t = (struct script_task *)context;
 
-	(void)status;
+	if (status != LUA_OK && status != LUA_YIELD)
+		return lua_error(L);
 	switch (script_verdict_read(L, -1, t->q->arena, &t->verdict)) {
 	case ANSWER_VERDICT:
 		break;
@@ -109,17 +110,21 @@ static int finish(lua_State *L, int status, lua_KContext context)
 	return verdict_is_legal(t->q->hook, t->verdict.kind) ? 0 : illegal(L, t);
 }
 
+/*
+ * entry - by pcall, although the error goes on from here: only pcall switches hooks on again that a hook which raised had left off
+ * (Lua 5.4.4). Without it a <close> of the dying handler, or the next handler on this coroutine, could loop for ever.
+ */
 static int entry(lua_State *L)
 {
 	struct script_task *t = lua_touserdata(L, 1);
 	int n = 0;
 
-	lua_settop(L, 0);
+	t->trace[0] = '\0';
+	lua_pushcclosure(L, script_fault_trace, 1);     /* takes the task from the top */
 	lua_rawgeti(L, LUA_REGISTRYINDEX, t->handler->function);
 	for (push_argument *const *push = arguments[t->q->hook]; *push; push++, n++)
 		(*push)(L, t->q);
-	lua_callk(L, n, 1, (lua_KContext)t, finish);
-	return finish(L, LUA_OK, (lua_KContext)t);
+	return finish(L, lua_pcallk(L, n, 1, 1, (lua_KContext)t, finish), (lua_KContext)t);
 }
 
 /* ---- which handlers */

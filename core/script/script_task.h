@@ -45,6 +45,7 @@ struct script_task {
 	struct verdict verdict;                 /* of the handler; rule is not set */
 	uint64_t begun_us;                      /* monotonic, of the handler */
 	unsigned logged;                        /* lines of the handler */
+	char trace[512];                        /* where its error was raised; empty: none was */
 };
 
 struct script_task *script_task_take(struct script_vm *vm);     /* NULL: no memory for a coroutine */
