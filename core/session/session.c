@@ -53,12 +53,20 @@ static void set_deadline(struct session *s, uint64_t after_us)
 	net_conn_deadline(s->conn, after_us < rest ? after_us : rest);
 }
 
+/* is_sending - its SUBMIT comes soon, or waits to be durable */
+static bool is_sending(enum session_state state)
+{
+	return state == SESSION_BODY || state == SESSION_SPOOLING;
+}
+
 void session_enter(struct session *s, enum session_state state)
 {
 	enum session_state before = s->state;
 
 	assert(before != SESSION_DEAD && (before != SESSION_LEAVING || state == SESSION_DEAD));
 	s->state = state;
+	s->server->sending += is_sending(state);
+	s->server->sending -= is_sending(before);
 	if (before == SESSION_SPOOLING && s->tx)
 		session_server_unwait(s->tx);
 	switch (state) {
@@ -72,7 +80,7 @@ void session_enter(struct session *s, enum session_state state)
 		break;
 	case SESSION_ASKING:
 		set_deadline(s, UINT64_MAX);
-		net_conn_pause(s->conn);
+		net_conn_guard(s->conn);
 		break;
 	case SESSION_SPOOLING:
 		set_deadline(s, UINT64_MAX);
