@@ -198,6 +198,8 @@ class Sink:
             elif verb == "RCPT":
                 rcpts.append(rest.split(">")[0].partition("<")[2])
                 reply("250 2.1.5 ok")
+            elif verb == "DATA" and not rcpts:
+                reply("554 5.5.1 no valid recipients")
             elif verb == "DATA":
                 reply("354 go on")
                 body = self.body(f)
