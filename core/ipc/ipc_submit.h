@@ -26,7 +26,8 @@
 
 /* clang-format off */
 enum ipc_submit_type {
-	IPC_SUBMIT = 1,         /* -> struct ipc_submit */
+	IPC_SUBMIT = 1,         /* -> struct ipc_submit; flags: how many sessions are sending, a
+				 *    hint whether a commit gets company */
 	IPC_DURABLE,            /* <- empty */
 	IPC_REFUSED,            /* <- struct ipc_refusal */
 	IPC_SLOT_OPEN,          /* -> u64 expected size (0 unknown); the tag is the slot's name */

@@ -187,12 +187,25 @@ static void tell_room(struct queue *q)
 	}
 }
 
+/* sending - sessions whose messages come soon or wait to be durable: whether it pays to wait for company.
+ * What an edge said is soon out of date. */
+static unsigned sending(const struct queue *q)
+{
+	uint64_t now = net_loop_now(q->loop);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < QUEUE_EDGES; i++)
+		if (q->edges[i].sending && now < q->edges[i].sending_at + QUEUE_HINT_US)
+			n += q->edges[i].sending;
+	return n > q->submitting ? n : q->submitting;
+}
+
 static void turn(struct net_deferred *d)
 {
 	struct queue *q = container_of(d, struct queue, turn);
 
 	queue_sched_run(q);
-	spool_hint(q->spool, q->submitting);
+	spool_hint(q->spool, sending(q));
 	spool_turn(q->spool, net_loop_now(q->loop));
 	queue_sched_run(q); /* what became durable or due in that */
 	tell_room(q);
@@ -309,10 +322,13 @@ void queue_edge_frame(struct queue *q, unsigned index, const struct ipc_frame *f
 {
 	if (index >= QUEUE_EDGES || !q->edges[index].channel)
 		return;
-	if (frame->type == IPC_SUBMIT)
+	if (frame->type == IPC_SUBMIT) {
+		q->edges[index].sending = frame->flags;
+		q->edges[index].sending_at = net_loop_now(q->loop);
 		queue_submit(q, index, frame);
-	else
+	} else {
 		queue_stream_frame(q, index, frame);
+	}
 	queue_soon(q);
 }
 

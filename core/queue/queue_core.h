@@ -54,6 +54,8 @@ struct queue_stream { /* a slot being written by an edge */
 	struct spool_slot *slot;
 };
 
+#define QUEUE_HINT_US 20000 /* how long an edge's count of sending sessions holds */
+
 struct queue_edge {
 	struct ipc_channel *channel;
 	struct list streams;
@@ -63,6 +65,8 @@ struct queue_edge {
 	uint64_t stalled_tag;
 	uint32_t epoch; /* of its channel: an answer to an old one is dropped */
 	int told;       /* 1 + what IPC_ROOM said last; 0: nothing yet */
+	unsigned sending; /* its sessions that were sending when it submitted last */
+	uint64_t sending_at;
 };
 
 struct queue {

@@ -58,6 +58,7 @@ struct session_server {
 	struct list sessions, dying;    /* dying: until the end of the turn */
 	struct list spare_sessions, spare_txs;
 	unsigned count, nspare_sessions, nspare_txs;
+	unsigned sending;               /* sessions in BODY or SPOOLING */
 	struct list listeners;          /* names; sessions borrow them */
 	bool is_draining;
 	struct buf line;                /* the command that is looked at */

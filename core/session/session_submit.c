@@ -171,7 +171,8 @@ void session_submit_copies(struct session *s)
 void session_submit_push(struct session_tx *tx)
 {
 	struct session_server *server = tx->server;
-	struct ipc_frame head = { .type = IPC_SUBMIT, .tag = tx->tag };
+	uint16_t sending = server->sending < UINT16_MAX ? (uint16_t)server->sending : UINT16_MAX;
+	struct ipc_frame head = { .type = IPC_SUBMIT, .flags = sending, .tag = tx->tag };
 	struct ipc_submit submit;
 	struct str payload;
 

@@ -45,6 +45,7 @@ struct bed_message {
 	struct id id;
 	uint64_t tag;
 	unsigned times;                         /* submitted */
+	unsigned sending;                       /* sessions, as the last time said */
 	bool is_durable, is_slot;
 	struct arena arena;
 	struct ipc_submit submit;
@@ -273,6 +274,7 @@ static inline void bed_submit(const struct ipc_frame *frame)
 		bed_keep(m, frame);
 	}
 	m->times++;
+	m->sending = frame->flags;
 	m->tag = frame->tag;
 	if (bed.spool.commit == BED_COMMITS || m->is_durable)
 		bed_durable(m);

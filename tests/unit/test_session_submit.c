@@ -445,6 +445,35 @@ TEST(a_full_channel_delays_a_submission_and_loses_none)
 	buf_fini(&body);
 }
 
+/* The spool waits for company when there is any. */
+TEST(a_submit_says_how_many_sessions_are_sending)
+{
+	struct bed_client idle = client_open(), writing = client_open(), a = client_open(), b = client_open();
+
+	bed.spool.commit = BED_WAITS;
+	greet(&idle);
+	greet(&writing);
+	envelope(&writing);
+	data(&writing);
+	greet(&a);
+	say_message(&a, three, 1);
+	UNTIL(bed.loop, bed.spool.nstored == 1);
+	assert_int_equal(bed.spool.stored[0].sending, 2);
+	client_close(&writing);
+	bed_durable(&bed.spool.stored[0]);
+	hear(&a, "250 2.6.0");
+	UNTIL(bed.loop, session_server_count(bed.server) == 3);
+	greet(&b);
+	say_message(&b, three, 1);
+	UNTIL(bed.loop, bed.spool.nstored == 2);
+	assert_int_equal(bed.spool.stored[1].sending, 1);
+	bed_durable(&bed.spool.stored[1]);
+	hear(&b, "250 2.6.0");
+	client_close(&a);
+	client_close(&b);
+	client_close(&idle);
+}
+
 TEST(a_client_that_leaves_during_the_commit_is_in_doubt)
 {
 	struct bed_client c = client_open();
@@ -539,6 +568,7 @@ int main(void)
 		BED_TEST(without_a_channel_a_message_waits_for_one),
 		BED_TEST(without_a_channel_for_too_long_it_is_451),
 		BED_TEST(a_full_channel_delays_a_submission_and_loses_none),
+		BED_TEST(a_submit_says_how_many_sessions_are_sending),
 		BED_TEST(a_client_that_leaves_during_the_commit_is_in_doubt),
 		BED_TEST(frames_about_nobody_are_nothing),
 		BED_TEST(a_durable_for_what_was_not_submitted_is_no_250),
