@@ -139,3 +139,24 @@ struct map_node *map_next(const struct map *m, const struct map_node *node)
 		i++;
 	return i <= m->mask ? m->buckets[i] : NULL;
 }
+
+static size_t reversed(size_t v)
+{
+	size_t r = 0;
+
+	for (unsigned i = 0; i < sizeof v * 8; i++, v >>= 1)
+		r = r << 1 | (v & 1);
+	return r;
+}
+
+/*
+ * map_scan - the cursor counts with its highest bit first: when the map doubles, bucket b becomes
+ * b and b + old size, which follow each other in this order
+ */
+struct map_node *map_scan(const struct map *m, size_t *cursor)
+{
+	struct map_node *first = m->buckets[*cursor & m->mask];
+
+	*cursor = reversed(reversed(*cursor | ~m->mask) + 1);
+	return first;
+}

@@ -38,5 +38,11 @@ void map_remove(struct map *m, struct map_node *node);
  * passed
  */
 struct map_node *map_next(const struct map *m, const struct map_node *node);
+/*
+ * map_scan - walk in pieces: the first node of one more bucket, or NULL when that is empty; *cursor
+ * begins at 0 and is 0 again at the end. What is there all the time is passed at least once,
+ * whatever is put or removed in between, even if the map grows.
+ */
+struct map_node *map_scan(const struct map *m, size_t *cursor);
 
 #endif

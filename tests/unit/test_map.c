@@ -88,9 +88,49 @@ TEST(the_folding_hash_ignores_case_in_keys_of_any_length)
 	CHECK(0, map_hash(STR("a")) != map_hash(STR("A")));
 }
 
+static void scan(struct map *m, size_t *cursor)
+{
+	for (struct map_node *node = map_scan(m, cursor); node; node = node->next)
+		container_of(node, struct item, node)->seen = true;
+}
+
+TEST(a_walk_in_pieces_misses_nothing_that_stays)
+{
+	struct map m;
+	size_t cursor = 0;
+
+	fill(&m);
+	map_fini(&m);
+	map_init(&m);
+	for (size_t i = 0; i < MANY; i++) {
+		items[i].seen = false;
+		if (i < 100) /* the rest comes while it walks: the map doubles several times */
+			map_put(&m, &items[i].node, map_hash(items[i].key));
+	}
+	for (size_t i = 100; i < 3000; i += 100) {
+		scan(&m, &cursor);
+		for (size_t k = i; k < i + 100; k++)
+			map_put(&m, &items[k].node, map_hash(items[k].key));
+		if (cursor == 0)
+			fail_msg("over after %zu", i);
+	}
+	do
+		scan(&m, &cursor);
+	while (cursor);
+	for (size_t i = 0; i < 100; i++)
+		CHECK(i, items[i].seen);
+	do
+		scan(&m, &cursor);
+	while (cursor);
+	for (size_t i = 0; i < 3000; i++)
+		CHECK(i, items[i].seen);
+	map_fini(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_walk_in_pieces_misses_nothing_that_stays),
 		cmocka_unit_test(what_was_put_is_found_until_it_is_removed),
 		cmocka_unit_test(a_walk_passes_each_once_and_may_remove_what_it_passed),
 		cmocka_unit_test(the_folding_hash_ignores_case_in_keys_of_any_length),
