@@ -207,6 +207,54 @@ static void sections_that_make_no_sense_are_not_sealed(void **state)
 	buf_fini(&b);
 }
 
+/* What would make two snapshots of the same content differ, or hide something, is refused. */
+static void padding_is_zero(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, MOST);
+	assert_true(snapshot_add(&b, SNAPSHOT_ORDER, STR("abc"), STR("defg")));
+	for (size_t i = 16; i < 48; i++) {
+		char kept = b.p[b.head + i];
+		int fd;
+
+		b.p[b.head + i] = 'x';
+		fd = snapshot_seal(buf_str(&b), NULL);
+		assert_int_equal(fd >= 0, i < 19 || (i >= 32 && i < 36)); /* name, data */
+		if (fd >= 0)
+			(void)close(fd);
+		b.p[b.head + i] = kept;
+	}
+	buf_fini(&b);
+}
+
+static void bounds_are_kept(void **state)
+{
+	static const char name[1025];
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct fault why = { 0 };
+	struct snapshot s;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, MOST);
+	assert_true(snapshot_add(&b, SNAPSHOT_MAP, (struct str){ name, 1024 }, STR("")));
+	assert_false(snapshot_add(&b, SNAPSHOT_MAP, (struct str){ name, 1025 }, STR("")));
+	buf_fini(&b);
+	buf_init(&b, 1024 * 1024);
+	for (unsigned i = 0; i <= SNAPSHOT_SECTIONS; i++)
+		assert_true(snapshot_add(&b, SNAPSHOT_ORDER, STR(""), STR("")));
+	assert_int_equal(snapshot_seal(buf_str(&b), &why), -1);
+	assert_string_equal(why.text, "a snapshot holds at most 4096 sections");
+	buf_fini(&b);
+	assert_int_equal(ftruncate(fd, (off_t)SNAPSHOT_MAX + 1), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), 0);
+	assert_int_equal(snapshot_map(fd, &s, &why), -1);
+	assert_string_equal(why.text, "a snapshot of 1073741825 bytes");
+	(void)close(fd);
+}
+
 static void a_full_buffer_takes_no_half_section(void **state)
 {
 	struct buf b;
@@ -231,6 +279,8 @@ int main(void)
 		cmocka_unit_test(one_that_is_not_sealed_is_refused),
 		cmocka_unit_test(any_flipped_bit_and_any_cut_is_noticed),
 		cmocka_unit_test(sections_that_make_no_sense_are_not_sealed),
+		cmocka_unit_test(padding_is_zero),
+		cmocka_unit_test(bounds_are_kept),
 		cmocka_unit_test(a_full_buffer_takes_no_half_section),
 	};
 
