@@ -1,13 +1,16 @@
 /*
  * policy - the question the engine asks, and the answer it gets.
  *
- * What        the hooks in the order of a message's life, the verdicts, which verdict is legal where, the question that is
- *             embedded in a session, and the small vtable that answers it.
- * Why         engine and delivery depend on the question, the Lua bridge depends on the question, never on each other; a table
- *             of canned verdicts answers in tests.
- * Invariants  answered() never runs inside ask(), and never after cancel(). One question is open at a time per session. Whatever
- *             goes wrong inside an answerer comes back as DEFER 451 4.3.0, never as acceptance.
- * Ownership   the question belongs to who asks; strings of the verdict live in `arena` (the transaction's or connection's).
+ * What        the hooks in the order of a message's life, the verdicts, which verdict is legal
+ *             where, the question that is embedded in a session, and the small vtable that answers
+ *             it.
+ * Why         engine and delivery depend on the question, the Lua bridge depends on the question,
+ *             never on each other; a table of canned verdicts answers in tests.
+ * Invariants  answered() never runs inside ask(), and never after cancel(). One question is open at
+ *             a time per session. Whatever goes wrong inside an answerer comes back as DEFER 451
+ *             4.3.0, never as acceptance.
+ * Ownership   the question belongs to who asks; strings of the verdict live in `arena` (the
+ *             transaction's or connection's).
  * Read next   policy_view.h, what a handler sees; policy_generation.h, which rules answer.
  */
 #ifndef POLICY_H

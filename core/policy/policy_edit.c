@@ -5,7 +5,16 @@
 #include <assert.h>
 #include <string.h>
 
-enum edit_kind { EDIT_SENDER, EDIT_ADD, EDIT_REMOVE, EDIT_SET, EDIT_PERMIT, EDIT_ROUTE, EDIT_HEADER, EDIT_RETRY };
+enum edit_kind {
+	EDIT_SENDER,
+	EDIT_ADD,
+	EDIT_REMOVE,
+	EDIT_SET,
+	EDIT_PERMIT,
+	EDIT_ROUTE,
+	EDIT_HEADER,
+	EDIT_RETRY
+};
 
 /* The staged ones are a ring: tx->staged is the last, its next the first. */
 struct policy_edit {
@@ -47,17 +56,20 @@ static int at_edge(const struct policy_tx *tx, const char *what, struct fault *w
 {
 	if (tx->conn)
 		return 0;
-	return fault_set(why, "%s is over: the message is stored, only routes and retries can still be chosen", what);
+	return fault_set(why, "%s is over: the message is stored, only routes and retries can "
+			      "still be chosen",
+			 what);
 }
 
-static int parse(struct policy_tx *tx, struct str text, struct policy_address *out, struct fault *why)
+static int parse(struct policy_tx *tx, struct str text, struct policy_address *out,
+		 struct fault *why)
 {
 	struct address parsed;
 	enum address_verdict verdict = address_parse(text, &parsed);
 
 	if (verdict != ADDRESS_OK)
-		return fault_set(why, "\"%.*s\" is not an address like local@domain: %s", STR_ARG(str_head(text, 80)),
-				 address_reason(verdict));
+		return fault_set(why, "\"%.*s\" is not an address like local@domain: %s",
+				 STR_ARG(str_head(text, 80)), address_reason(verdict));
 	return policy_address_copy(tx->arena, text, out) ? 0 : no_memory(why);
 }
 
@@ -108,7 +120,8 @@ int policy_edit_rcpt_remove(struct policy_rcpt *r, struct fault *why)
 	if (at_edge(r->tx, "removing recipients", why) < 0)
 		return -1;
 	if (r->state == RCPT_ASKED)
-		return fault_set(why, "this recipient is being decided right now: return a verdict instead of removing it");
+		return fault_set(why, "this recipient is being decided right now: return a verdict "
+				      "instead of removing it");
 	return stage(r->tx, &e, why);
 }
 
@@ -116,7 +129,8 @@ int policy_edit_rcpt_set(struct policy_rcpt *r, struct str address, struct fault
 {
 	struct policy_edit e = { .kind = EDIT_SET, .rcpt = r };
 
-	if (at_edge(r->tx, "changing recipients", why) < 0 || parse(r->tx, address, &e.address, why) < 0)
+	if (at_edge(r->tx, "changing recipients", why) < 0 ||
+	    parse(r->tx, address, &e.address, why) < 0)
 		return -1;
 	return stage(r->tx, &e, why);
 }
@@ -145,14 +159,19 @@ int policy_edit_rcpt_route(struct policy_rcpt *r, struct str next_hop, struct fa
 static int header_is_fine(const struct header_edit *edit, struct fault *why)
 {
 	if (!header_name_is_valid(edit->name))
-		return fault_set(why, "\"%.*s\" is not a header name: printable ASCII without blanks and colons, at most %d",
+		return fault_set(why,
+				 "\"%.*s\" is not a header name: printable ASCII without blanks "
+				 "and colons, at most %d",
 				 STR_ARG(str_head(edit->name, 80)), HEADER_NAME);
 	if (edit->kind == HEADER_REMOVE)
 		return 0;
 	if (edit->value.n > POLICY_HEADER_VALUE)
-		return fault_set(why, "a header value of %zu bytes; at most %d", edit->value.n, POLICY_HEADER_VALUE);
+		return fault_set(why, "a header value of %zu bytes; at most %d", edit->value.n,
+				 POLICY_HEADER_VALUE);
 	if (!header_value_is_valid(edit->value))
-		return fault_set(why, "a header value is one line without CR, LF and NUL, and no word of it over %d bytes",
+		return fault_set(why,
+				 "a header value is one line without CR, LF and NUL, and no word "
+				 "of it over %d bytes",
 				 HEADER_LINE);
 	return 0;
 }
@@ -169,7 +188,8 @@ static struct header_edit *header_copy(struct arena *a, const struct header_edit
 	return copy->name.p && copy->value.p ? copy : NULL;
 }
 
-int policy_edit_header(struct policy_tx *tx, struct policy_rcpt *rcpt, const struct header_edit *edit, struct fault *why)
+int policy_edit_header(struct policy_tx *tx, struct policy_rcpt *rcpt,
+		       const struct header_edit *edit, struct fault *why)
 {
 	struct policy_edit e = { .kind = EDIT_HEADER, .rcpt = rcpt };
 
@@ -182,12 +202,14 @@ int policy_edit_header(struct policy_tx *tx, struct policy_rcpt *rcpt, const str
 	return stage(tx, &e, why);
 }
 
-int policy_edit_retry(struct policy_tx *tx, struct policy_result *result, uint64_t after_us, struct fault *why)
+int policy_edit_retry(struct policy_tx *tx, struct policy_result *result, uint64_t after_us,
+		      struct fault *why)
 {
 	struct policy_edit e = { .kind = EDIT_RETRY, .result = result, .after_us = after_us };
 
 	if (after_us < POLICY_RETRY_LEAST || after_us > POLICY_RETRY_MOST)
-		return fault_set(why, "a retry comes after one second at the earliest and 30 days at the latest");
+		return fault_set(why, "a retry comes after one second at the earliest and 30 days "
+				      "at the latest");
 	return stage(tx, &e, why);
 }
 

@@ -1,11 +1,14 @@
 /*
  * policy_edit - what a handler may change, checked here, staged until it returns normally.
  *
- * What        named operations on the transaction; each is validated when it is called and applied by policy_edits_apply in the
- *             order of the calls, or dropped whole by policy_edits_drop.
- * Why         Lua cannot invent a state that core has not checked, and a handler that fails has changed nothing.
- * Invariants  addresses parse as RFC 5321 mailboxes, header names and values as RFC 5322 fields without bare CR, LF or NUL, routes as
- *             next hops. Reads show the envelope as edited so far (after apply) and the original message.
+ * What        named operations on the transaction; each is validated when it is called and applied
+ *             by policy_edits_apply in the order of the calls, or dropped whole by
+ *             policy_edits_drop.
+ * Why         Lua cannot invent a state that core has not checked, and a handler that fails has
+ *             changed nothing.
+ * Invariants  addresses parse as RFC 5321 mailboxes, header names and values as RFC 5322 fields
+ *             without bare CR, LF or NUL, routes as next hops. Reads show the envelope as edited so
+ *             far (after apply) and the original message.
  * Bounds      POLICY_EDITS staged and applied edits per transaction.
  * Fails       -1 and `why` with a text for the policy's author: nothing was staged.
  */
@@ -38,8 +41,10 @@ int policy_edit_retry(struct policy_tx *tx, struct policy_result *result, uint64
 void policy_edits_apply(struct policy_tx *tx);
 void policy_edits_drop(struct policy_tx *tx);
 
-/* policy_hop.c: "smtp:192.0.2.1:25", "lmtp:unix:/path", "maildir:/path" and the short "192.0.2.1:25"; false: why says what is
- * expected. */
+/*
+ * policy_hop.c: "smtp:192.0.2.1:25", "lmtp:unix:/path", "maildir:/path" and the short
+ * "192.0.2.1:25"; false: why says what is expected.
+ */
 bool policy_next_hop_is_valid(struct str text, struct fault *why);
 
 #endif

@@ -49,12 +49,16 @@ static void collect(struct policy_set *s, struct policy_generation *g)
 	policy_generation_free(&g);
 }
 
-/* mark_overdue - the oldest are the first in the list; their holders are asked to let go, never forced */
+/*
+ * mark_overdue - the oldest are the first in the list; their holders are asked to let go, never
+ * forced
+ */
 static void mark_overdue(struct policy_set *s)
 {
 	unsigned surplus = s->alive > GENERATIONS_ALIVE ? s->alive - GENERATIONS_ALIVE : 0;
 
-	LIST_EACH(node, &s->retired) {
+	LIST_EACH(node, &s->retired)
+	{
 		if (surplus == 0)
 			break;
 		surplus--;
@@ -78,7 +82,7 @@ void policy_set_commit(struct policy_set *s, struct policy_generation *g)
 	assert(g && g != old && !g->is_retired);
 	s->active = g;
 	s->alive++;
-	if (old)                /* one owner of timers at a time */
+	if (old) /* one owner of timers at a time */
 		retire(s, old);
 	if (g->ops)
 		g->ops->activate(g);

@@ -1,10 +1,12 @@
 /*
  * policy_generation - which rules answer: the active generation, the draining ones, their pins.
  *
- * What        one set per process. A session pins the active generation and asks through its pin; commit replaces the active
- *             one between two turns of the loop; a retired one is destroyed when its last pin goes, or at its deadline.
- * Invariants  a pinned generation is never destroyed. At most GENERATIONS_ALIVE live at once: a further commit tells the oldest
- *             ones' holders to let go (policy_generation_is_overdue).
+ * What        one set per process. A session pins the active generation and asks through its pin;
+ *             commit replaces the active one between two turns of the loop; a retired one is
+ *             destroyed when its last pin goes, or at its deadline.
+ * Invariants  a pinned generation is never destroyed. At most GENERATIONS_ALIVE live at once: a
+ *             further commit tells the oldest ones' holders to let go
+ *             (policy_generation_is_overdue).
  * Ownership   the set owns its generations; a generation owns `self` through ops->destroy.
  */
 #ifndef POLICY_GENERATION_H
@@ -24,8 +26,8 @@ struct policy_generation {
 	void *self;                   /* the answerer's */
 	uint32_t hooks; /* bit 1 << hook: somebody answers there; else asking gives PASS */
 	void *backing;  /* what sources and maps are borrowed from, and who */
-	void (*released)(
-		struct policy_generation *); /* gives it back, after destroy; may be NULL */
+	/* gives it back, after destroy; may be NULL */
+	void (*released)(struct policy_generation *);
 	unsigned pins;
 	bool is_retired, is_overdue;
 };

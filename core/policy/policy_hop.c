@@ -10,13 +10,14 @@
 
 #include <string.h>
 
-#define UNIX_PATH 107           /* sun_path, with its NUL */
+#define UNIX_PATH 107 /* sun_path, with its NUL */
 #define PORT_MOST 65535
 
 static bool refuse(struct fault *why, struct str text, const char *because)
 {
 	(void)fault_set(why,
-			"\"%.*s\" is not a next hop: %s; like \"smtp:192.0.2.1:25\", \"[2001:db8::1]:25\", \"lmtp:unix:/path\", "
+			"\"%.*s\" is not a next hop: %s; like \"smtp:192.0.2.1:25\", "
+			"\"[2001:db8::1]:25\", \"lmtp:unix:/path\", "
 			"\"maildir:/path\"",
 			STR_ARG(str_head(text, 80)), because);
 	return false;
@@ -59,7 +60,9 @@ static bool literal_is_valid(struct str before, struct str ip, enum address_doma
 	return address_domain_parse((struct str){ text, n }, &kind) == ADDRESS_OK && kind == want;
 }
 
-/* place_split - host and port; an IPv6 address stands in brackets, so that its colons are its own */
+/*
+ * place_split - host and port; an IPv6 address stands in brackets, so that its colons are its own
+ */
 static bool place_split(struct str text, struct str *host, struct str *port)
 {
 	ptrdiff_t end = text.n && text.p[0] == '[' ? str_find(text, ']') : -1;
@@ -77,8 +80,10 @@ static bool place_split(struct str text, struct str *host, struct str *port)
 static bool host_is_valid(struct str host)
 {
 	if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
-		return literal_is_valid(STR("[IPv6:"), (struct str){ host.p + 1, host.n - 2 }, ADDRESS_DOMAIN_IPV6);
-	return str_ieq(host, STR("localhost")) || literal_is_valid(STR("["), host, ADDRESS_DOMAIN_IPV4);
+		return literal_is_valid(STR("[IPv6:"), (struct str){ host.p + 1, host.n - 2 },
+					ADDRESS_DOMAIN_IPV6);
+	return str_ieq(host, STR("localhost")) ||
+	       literal_is_valid(STR("["), host, ADDRESS_DOMAIN_IPV4);
 }
 
 bool policy_next_hop_is_valid(struct str text, struct fault *why)
@@ -97,7 +102,8 @@ bool policy_next_hop_is_valid(struct str text, struct fault *why)
 		return path_is_valid(str_drop(rest, 5), UNIX_PATH) ||
 		       refuse(why, text, "a Unix socket has an absolute path of at most 107 bytes");
 	if (!place_split(rest, &host, &port) || !host_is_valid(host))
-		return refuse(why, text, "its host is no IPv4 address, [IPv6 address] or \"localhost\"");
+		return refuse(why, text,
+			      "its host is no IPv4 address, [IPv6 address] or \"localhost\"");
 	if (!str_u64(port, PORT_MOST, &number) || number == 0)
 		return refuse(why, text, "its port is not between 1 and 65535");
 	return true;

@@ -15,7 +15,7 @@
 struct entry {
 	enum var_type type;
 	struct str name, value;
-	size_t at, end;         /* in the packed bytes */
+	size_t at, end; /* in the packed bytes */
 };
 
 void policy_vars_init(struct policy_vars *v)
@@ -137,7 +137,8 @@ struct policy_var policy_vars_get(const struct policy_vars *v, struct str name)
 	return entry_find(v, name, &e) ? decoded(&e) : (struct policy_var){ .type = VAR_NONE };
 }
 
-bool policy_vars_next(const struct policy_vars *v, size_t *at, struct str *name, struct policy_var *value)
+bool policy_vars_next(const struct policy_vars *v, size_t *at, struct str *name,
+		      struct policy_var *value)
 {
 	struct str all = buf_str(&v->packed);
 	struct wire w = { .rest = str_drop(all, *at) };
@@ -179,12 +180,13 @@ static size_t value_size(const struct policy_var *value)
 }
 
 /* entry_append - the room was checked */
-static void entry_append(struct policy_vars *v, struct str name, const struct policy_var *value, size_t size)
+static void entry_append(struct policy_vars *v, struct str name, const struct policy_var *value,
+			 size_t size)
 {
 	struct buf *b = &v->packed;
 	uint64_t bits;
-	bool fits = wire_u8(b, (uint8_t)value->type) && wire_u8(b, (uint8_t)name.n) && wire_u32(b, (uint32_t)size) &&
-		    buf_add(b, name);
+	bool fits = wire_u8(b, (uint8_t)value->type) && wire_u8(b, (uint8_t)name.n) &&
+		    wire_u32(b, (uint32_t)size) && buf_add(b, name);
 
 	switch (value->type) {
 	case VAR_STRING:
@@ -215,10 +217,11 @@ bool policy_vars_set(struct policy_vars *v, struct str name, const struct policy
 	bool had = entry_find(v, name, &old);
 	size_t size = value_size(value), freed = had ? old.end - old.at : 0;
 
-	if (v->packed.max == 0)         /* zeroed memory is an empty one */
+	if (v->packed.max == 0) /* zeroed memory is an empty one */
 		policy_vars_init(v);
 	if (value->type != VAR_NONE) {
-		if (!name_is_valid(name) || (value->type == VAR_LIST && !list_is_valid(value->text)))
+		if (!name_is_valid(name) ||
+		    (value->type == VAR_LIST && !list_is_valid(value->text)))
 			return false;
 		if (v->count - had >= POLICY_VARS)
 			return false;
@@ -246,7 +249,8 @@ void policy_vars_unchanged(struct policy_vars *v)
 
 static bool packed_is_valid(struct str packed)
 {
-	struct policy_vars seen = { .packed = { .p = (char *)(uintptr_t)packed.p, .tail = packed.n } };
+	struct policy_vars seen = { .packed = { .p = (char *)(uintptr_t)packed.p,
+						.tail = packed.n } };
 	struct wire w = { .rest = packed };
 	unsigned count = 0;
 	struct entry e, first;

@@ -1,11 +1,13 @@
 /*
- * policy_vars - small typed values that policies keep with a connection, a transaction, a recipient.
+ * policy_vars - small typed values that policies keep with a connection, a transaction, a
+ * recipient.
  *
- * What        strings, integers, numbers, booleans, and flat lists of strings, by name; kept packed, so that they cross reloads,
- *             processes and the spool as they are.
- * Bounds      64 keys, names of at most 64 bytes, 16 KiB in all. Setting beyond them fails and changes nothing.
- * Ownership   init/fini; packed slices borrow and die with the next set; a value that is set must not borrow from the same vars.
- *             Zeroed memory is an empty set.
+ * What        strings, integers, numbers, booleans, and flat lists of strings, by name; kept
+ *             packed, so that they cross reloads, processes and the spool as they are.
+ * Bounds      64 keys, names of at most 64 bytes, 16 KiB in all. Setting beyond them fails and
+ *             changes nothing.
+ * Ownership   init/fini; packed slices borrow and die with the next set; a value that is set must
+ *             not borrow from the same vars. Zeroed memory is an empty set.
  */
 #ifndef POLICY_VARS_H
 #define POLICY_VARS_H

@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define RCPTS_FIRST 8           /* room for recipients that a transaction begins with */
+#define RCPTS_FIRST 8 /* room for recipients that a transaction begins with */
 
 const char *const attempt_outcome_name[ATTEMPT_OUTCOMES] = {
 	[ATTEMPT_DELIVERED] = "delivered",
@@ -17,7 +17,7 @@ void policy_handles_cut(struct list *handles)
 {
 	struct list *node;
 
-	if (!handles->next)     /* zeroed memory is an empty list */
+	if (!handles->next) /* zeroed memory is an empty list */
 		list_init(handles);
 	while ((node = list_take(handles)) != NULL)
 		LIST_ITEM(node, struct policy_handle, node)->target = NULL;
@@ -81,7 +81,10 @@ bool policy_address_copy(struct arena *a, struct str text, struct policy_address
 	return true;
 }
 
-/* room_for - the list of recipients has room for so many more; what an arena outgrew stays behind in it */
+/*
+ * room_for - the list of recipients has room for so many more; what an arena outgrew stays behind
+ * in it
+ */
 static bool room_for(struct policy_tx *tx, unsigned more)
 {
 	unsigned room = tx->room ? tx->room : RCPTS_FIRST;
@@ -103,7 +106,8 @@ static bool room_for(struct policy_tx *tx, unsigned more)
 	return true;
 }
 
-struct policy_rcpt *policy_rcpt_make(struct policy_tx *tx, struct policy_address address, unsigned ahead)
+struct policy_rcpt *policy_rcpt_make(struct policy_tx *tx, struct policy_address address,
+				     unsigned ahead)
 {
 	struct policy_rcpt *r = room_for(tx, ahead + 1) ? arena_alloc(tx->arena, sizeof *r) : NULL;
 

@@ -1,11 +1,13 @@
 /*
  * policy_view - what a handler sees: connection, transaction, recipient, message, attempt, bounce.
  *
- * What        plain structs that session and delivery fill and own; the bridge reads them, and changes them only through
- *             policy_edit.h.
- * Why         one view for both ends: a delivery hook reads tx.helo as an edge hook does, from what was stored.
- * Ownership   strings live in the connection's or transaction's arena. The bridge's handles link themselves into `handles` and are
- *             cut (target NULL) by policy_handles_cut when the object ends; using a cut one is an error in Lua, never a crash.
+ * What        plain structs that session and delivery fill and own; the bridge reads them, and
+ *             changes them only through policy_edit.h.
+ * Why         one view for both ends: a delivery hook reads tx.helo as an edge hook does, from what
+ *             was stored.
+ * Ownership   strings live in the connection's or transaction's arena. The bridge's handles link
+ *             themselves into `handles` and are cut (target NULL) by policy_handles_cut when the
+ *             object ends; using a cut one is an error in Lua, never a crash.
  * Bounds      POLICY_RCPTS recipients; vars: POLICY_VARS keys, POLICY_VARS_BYTES bytes.
  */
 #ifndef POLICY_VIEW_H
@@ -56,8 +58,7 @@ struct policy_rcpt {
 	struct str original;           /* as the client gave it; empty: added by policy */
 	bool is_permitted;
 	struct str route; /* next hop chosen by policy; empty: none */
-	struct verdict
-		verdict; /* HOLD, QUARANTINE, DISCARD, refusals after the body: of this copy */
+	struct verdict verdict; /* of this copy: HOLD, QUARANTINE, DISCARD, late refusals */
 	struct header_edit *edits; /* header edits of this copy alone (message_rcpt) */
 	unsigned attempts;         /* deliver */
 	struct policy_vars vars;
@@ -87,11 +88,9 @@ struct policy_tx {
 
 struct policy_msg {
 	struct policy_tx *tx;
-	struct str
-		header; /* the original header block, each field with its CRLF, without the empty line */
-	struct str
-		body; /* what of the body is in memory: all of it up to 64 KiB, else its beginning */
-	uint64_t size; /* header, empty line and body; what came so far at `headers` */
+	struct str header; /* the original block: each field with its CRLF, no empty line */
+	struct str body;   /* what of it is in memory: all up to 64 KiB, else its beginning */
+	uint64_t size;     /* header, empty line and body; what came so far at `headers` */
 	bool is_complete;
 	unsigned hops; /* Received fields */
 	struct list handles;
@@ -124,8 +123,10 @@ struct policy_bounce {
 	struct list handles;
 };
 
-/* Begin and end of life. Init zeroes, tx takes helo, peer and listener from conn; fini cuts the handles and frees the vars, of the
- * recipients too; everything else dies with the arena. */
+/*
+ * Begin and end of life. Init zeroes, tx takes helo, peer and listener from conn; fini cuts the
+ * handles and frees the vars, of the recipients too; everything else dies with the arena.
+ */
 void policy_conn_init(struct policy_conn *c, struct arena *arena);
 void policy_conn_fini(struct policy_conn *c);
 void policy_tx_init(struct policy_tx *tx, struct policy_conn *conn, struct arena *arena);
@@ -133,7 +134,10 @@ void policy_tx_fini(struct policy_tx *tx);
 
 struct policy_rcpt *policy_rcpt_add(struct policy_tx *tx,
 				    struct policy_address address); /* NULL: a bound was reached */
-/* For policy_edit.c: one that is not in the list yet, with room kept for it and `ahead` others; then into the list. */
+/*
+ * For policy_edit.c: one that is not in the list yet, with room kept for it and `ahead` others;
+ * then into the list.
+ */
 struct policy_rcpt *policy_rcpt_make(struct policy_tx *tx, struct policy_address address,
 				     unsigned ahead);
 void policy_rcpt_link(struct policy_rcpt *r);

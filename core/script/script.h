@@ -1,9 +1,11 @@
 /*
- * script - the Lua bridge: makes a generation of rules out of policy sources, and answers policy questions with it.
+ * script - the Lua bridge: makes a generation of rules out of policy sources, and answers policy
+ * questions with it.
  *
  * What        implements policy_ops; the only folder that sees lua.h.
  * Why         deliver and session know policy.h alone.
- * Invariants  whatever Lua does, a question ends: with a verdict, or with policy_fail after its budget; other questions go on.
+ * Invariants  whatever Lua does, a question ends: with a verdict, or with policy_fail after its
+ *             budget; other questions go on.
  * Fails       script_load: every problem one line "file:line: message" in errors.
  */
 #ifndef SCRIPT_H
@@ -32,7 +34,7 @@ struct script_options {
 	unsigned nmaps;
 	uint64_t cpu_us, load_us;
 	size_t memory;
-	bool is_edge; /* which hooks this process runs; both are registered and checked */
+	bool is_edge;        /* which hooks this process runs; both are registered and checked */
 	uint64_t fail_after; /* tests: grant so many allocations, then none; 0: off */
 };
 
@@ -42,7 +44,10 @@ int script_load(struct policy_generation *g, const struct script_options *o, str
 /* script_order - the effective chain per hook, as `moongate policy order` prints it */
 bool script_order(const struct policy_generation *g, struct buf *out);
 
-/* script_process_init - once per process: the CPU-time tick (SIGVTALRM handler) before the sandbox is closed */
+/*
+ * script_process_init - once per process: the CPU-time tick (SIGVTALRM handler) before the sandbox
+ * is closed
+ */
 void script_process_init(void);
 
 #endif

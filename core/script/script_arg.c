@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#define SECOND UINT64_C(1000000)
+#define SECOND        UINT64_C(1000000)
 #define DURATION_MOST (UINT64_C(3650) * 86400 * SECOND)
-#define NEAR 3                          /* a slip of more letters is another word */
+#define NEAR          3 /* a slip of more letters is another word */
 
 void script_near_try(struct script_near *near, const char *candidate)
 {
@@ -32,8 +32,9 @@ static uint64_t unit_take(struct str *text)
 		struct str name;
 		uint64_t us;
 	} units[] = {
-		{ STR("ms"), 1000 },          { STR("s"), SECOND },          { STR("m"), 60 * SECOND },
-		{ STR("h"), 3600 * SECOND },  { STR("d"), 86400 * SECOND },  { STR("w"), 7 * 86400 * SECOND },
+		{ STR("ms"), 1000 },          { STR("s"), SECOND },
+		{ STR("m"), 60 * SECOND },    { STR("h"), 3600 * SECOND },
+		{ STR("d"), 86400 * SECOND }, { STR("w"), 7 * 86400 * SECOND },
 	};
 
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
@@ -73,22 +74,22 @@ uint64_t script_duration(lua_State *L, int index, const char *what)
 	uint64_t us = 0;
 	lua_Number seconds;
 
-	switch (lua_type(L, index)) {
-	case LUA_TNUMBER:
+	if (lua_type(L, index) == LUA_TNUMBER) {
 		seconds = lua_tonumber(L, index);
 		if (!(seconds >= 0 && seconds <= (lua_Number)(DURATION_MOST / SECOND)))
 			luaL_error(L, "%s: %f is no number of seconds", what, seconds);
 		return (uint64_t)llround(seconds * (lua_Number)SECOND);
-	case LUA_TSTRING:
-		if (!script_duration_parse(script_str(L, index), &us))
-			luaL_error(L, "%s: \"%s\" is no duration; write it like \"500ms\", \"2s\", \"5m\", \"1h30m\", \"35d\"",
-				   what, lua_tostring(L, index));
-		return us;
-	default:
-		luaL_error(L, "%s: a duration like \"5m\" or a number of seconds is expected, got %s", what,
-			   luaL_typename(L, index));
 	}
-	return 0;
+	if (lua_type(L, index) != LUA_TSTRING)
+		luaL_error(L,
+			   "%s: a duration like \"5m\" or a number of seconds is expected, got %s",
+			   what, luaL_typename(L, index));
+	if (!script_duration_parse(script_str(L, index), &us))
+		luaL_error(L,
+			   "%s: \"%s\" is no duration; write it like \"500ms\", \"2s\", "
+			   "\"5m\", \"1h30m\", \"35d\"",
+			   what, lua_tostring(L, index));
+	return us;
 }
 
 void script_options_check(lua_State *L, int index, const char *const *names, const char *what)
@@ -101,12 +102,14 @@ void script_options_check(lua_State *L, int index, const char *const *names, con
 		const char *const *known = names;
 
 		if (lua_type(L, -2) != LUA_TSTRING)
-			luaL_error(L, "%s: options have names, got [%s]", what, luaL_typename(L, -2));
+			luaL_error(L, "%s: options have names, got [%s]", what,
+				   luaL_typename(L, -2));
 		near.word = str_of(lua_tostring(L, -2));
 		while (*known && strcmp(*known, near.word.p) != 0)
 			script_near_try(&near, *known++);
 		if (!*known)
-			luaL_error(L, "%s: unknown option \"%s\"%s", what, near.word.p, script_near_text(L, &near));
+			luaL_error(L, "%s: unknown option \"%s\"%s", what, near.word.p,
+				   script_near_text(L, &near));
 	}
 }
 

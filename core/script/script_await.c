@@ -15,7 +15,10 @@ void script_op_begin(lua_State *L, struct script_op *op, const char *what)
 	else if (t->state == TASK_CLOSING)
 		luaL_error(L, "%s waits: a handler that was stopped cannot wait in __close", what);
 	else if (!lua_isyieldable(L))
-		luaL_error(L, "%s waits: not possible inside table.sort, gsub, __tostring or another C function", what);
+		luaL_error(L,
+			   "%s waits: not possible inside table.sort, gsub, __tostring or another "
+			   "C function",
+			   what);
 	assert(t && !t->op && t->L == L);
 	op->task = t;
 	op->serial = t->serial;

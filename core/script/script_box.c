@@ -24,7 +24,8 @@ void script_push_str_or_nil(lua_State *L, struct str s)
 
 void *script_as(lua_State *L, int index, const struct script_class *class)
 {
-	struct script_object *object = lua_type(L, index) == LUA_TUSERDATA ? lua_touserdata(L, index) : NULL;
+	struct script_object *object =
+		lua_type(L, index) == LUA_TUSERDATA ? lua_touserdata(L, index) : NULL;
 
 	return object && object->class == class ? object : NULL;
 }
@@ -66,7 +67,7 @@ void script_push(lua_State *L, const struct script_class *class, void *target, s
 	lua_pushvalue(L, -1);
 	lua_rawsetp(L, -3, target);
 	lua_remove(L, -2);
-	if (!handles->next)             /* zeroed memory is an empty list */
+	if (!handles->next) /* zeroed memory is an empty list */
 		list_init(handles);
 	list_append(handles, &box->handle.node);
 	box->handle.target = target;
@@ -94,7 +95,8 @@ static int unknown_field(lua_State *L, const struct script_class *class)
 		script_near_try(&near, f->name);
 	for (const luaL_Reg *m = class->methods; m && m->name; m++)
 		script_near_try(&near, m->name);
-	return luaL_error(L, "%s has no field \"%s\"%s", class->name, name, script_near_text(L, &near));
+	return luaL_error(L, "%s has no field \"%s\"%s", class->name, name,
+			  script_near_text(L, &near));
 }
 
 /* upvalue 1: name -> method or struct script_field; raises */
@@ -102,16 +104,14 @@ static int index_member(lua_State *L)
 {
 	struct script_box *box = lua_touserdata(L, 1);
 	const struct script_field *field;
+	int type;
 
 	lua_pushvalue(L, 2);
-	switch (lua_rawget(L, lua_upvalueindex(1))) {
-	case LUA_TFUNCTION:
+	type = lua_rawget(L, lua_upvalueindex(1));
+	if (type == LUA_TFUNCTION)
 		return 1;
-	case LUA_TLIGHTUSERDATA:
-		break;
-	default:
+	if (type != LUA_TLIGHTUSERDATA)
 		return unknown_field(L, box->object.class);
-	}
 	if (!box->handle.target)
 		return luaL_error(L, "%s", box->object.class->over);
 	field = lua_touserdata(L, -1);
@@ -124,7 +124,9 @@ static int refuse_write(lua_State *L)
 {
 	const struct script_object *object = lua_touserdata(L, 1);
 
-	return luaL_error(L, "the fields of %s are read only; what may be changed is changed by its methods, or kept in .vars",
+	return luaL_error(L,
+			  "the fields of %s are read only; what may be changed is changed by its "
+			  "methods, or kept in .vars",
 			  object->class->name);
 }
 

@@ -8,9 +8,9 @@
 #include "counter.h"
 #include "script_vm.h"
 
-#define QUESTIONS_A_STEP 16             /* the collector takes a step after so many */
-#define GROWTH_A_STEP (256 * 1024)      /* or after so many bytes */
-#define LOAD_COUNT 10000                /* instructions between two looks at the clock */
+#define QUESTIONS_A_STEP 16           /* the collector takes a step after so many */
+#define GROWTH_A_STEP    (256 * 1024) /* or after so many bytes */
+#define LOAD_COUNT       10000        /* instructions between two looks at the clock */
 
 static struct script_budget *volatile running;
 
@@ -49,20 +49,22 @@ void script_process_init(void)
 {
 	static bool done;
 	struct sigaction action = { .sa_handler = on_tick, .sa_flags = SA_RESTART };
-	struct itimerval every = { .it_interval = { .tv_usec = SCRIPT_TICK_US }, .it_value = { .tv_usec = SCRIPT_TICK_US } };
+	struct itimerval every = { .it_interval = { .tv_usec = SCRIPT_TICK_US },
+				   .it_value = { .tv_usec = SCRIPT_TICK_US } };
 
 	if (done)
 		return;
 	done = true;
-	tzset();                /* os.date would read the zone's file later, inside the sandbox */
+	tzset(); /* os.date would read the zone's file later, inside the sandbox */
 	sigemptyset(&action.sa_mask);
 	if (sigaction(SIGVTALRM, &action, NULL) < 0 || setitimer(ITIMER_VIRTUAL, &every, NULL) < 0)
-		abort();        /* both fail for bad arguments only */
+		abort(); /* both fail for bad arguments only */
 }
 
 void script_budget_init(struct script_budget *b, uint64_t cpu_us)
 {
-	*b = (struct script_budget){ .limit = (sig_atomic_t)((cpu_us + SCRIPT_TICK_US - 1) / SCRIPT_TICK_US) };
+	*b = (struct script_budget){ .limit = (sig_atomic_t)((cpu_us + SCRIPT_TICK_US - 1) /
+							     SCRIPT_TICK_US) };
 }
 
 void script_budget_enter(struct script_budget *b, lua_State *L)
@@ -75,7 +77,7 @@ void script_budget_enter(struct script_budget *b, lua_State *L)
 void script_budget_leave(struct script_budget *b)
 {
 	assert(running == b);
-	running = NULL;         /* no tick arms the hook from here on */
+	running = NULL; /* no tick arms the hook from here on */
 	if (lua_gethookmask(b->L))
 		lua_sethook(b->L, NULL, 0, 0);
 }
@@ -117,7 +119,7 @@ static void check_load(lua_State *L, lua_Debug *ar)
 	(void)ar;
 	if (cpu_now() < load_until)
 		return;
-	lua_sethook(L, check_load, LUA_MASKCOUNT, 1);   /* a pcall does not save it */
+	lua_sethook(L, check_load, LUA_MASKCOUNT, 1); /* a pcall does not save it */
 	raise_here(L, "loading took more CPU time than it may; do work in a handler");
 }
 
@@ -141,8 +143,8 @@ static void gauge(struct script_vm *vm, size_t now)
 }
 
 /*
- * collect - a step as big as half of what came since the last one: measured, it keeps the heap level with the shortest
- * pauses. Past three quarters of the cap everything is collected at once.
+ * collect - a step as big as half of what came since the last one: measured, it keeps the heap
+ * level with the shortest pauses. Past three quarters of the cap everything is collected at once.
  */
 static void collect(struct net_deferred *d)
 {
@@ -163,7 +165,8 @@ void script_budget_pace(struct script_vm *vm)
 	vm->asked++;
 	if (!vm->loop)
 		return;
-	if (vm->asked < QUESTIONS_A_STEP && vm->used < vm->collected + GROWTH_A_STEP && vm->used < vm->cap / 4 * 3)
+	if (vm->asked < QUESTIONS_A_STEP && vm->used < vm->collected + GROWTH_A_STEP &&
+	    vm->used < vm->cap / 4 * 3)
 		return;
 	vm->collect.run = collect;
 	net_loop_defer(vm->loop, &vm->collect);

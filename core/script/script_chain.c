@@ -1,4 +1,7 @@
-/* The chains: what was registered, in the order in which it will run, and how `moongate policy order` shows it. */
+/*
+ * The chains: what was registered, in the order in which it will run, and how `moongate policy
+ * order` shows it.
+ */
 #include "script_hook.h"
 
 #include <stdlib.h>
@@ -7,7 +10,8 @@
 
 static int by_order(const void *a, const void *b)
 {
-	const struct script_handler *x = *(struct script_handler *const *)a, *y = *(struct script_handler *const *)b;
+	const struct script_handler *x = *(struct script_handler *const *)a,
+				    *y = *(struct script_handler *const *)b;
 
 	if (x->priority != y->priority)
 		return x->priority < y->priority ? -1 : 1;
@@ -21,7 +25,8 @@ static bool names_differ(struct script_vm *vm, const struct script_chain *chain)
 
 	for (unsigned i = 1; i < chain->n; i++)
 		for (unsigned k = 0; k < i; k++) {
-			const struct script_handler *later = chain->handlers[i], *first = chain->handlers[k];
+			const struct script_handler *later = chain->handlers[i],
+						    *first = chain->handlers[k];
 
 			if (!str_eq(later->name, first->name))
 				continue;
@@ -29,8 +34,11 @@ static bool names_differ(struct script_vm *vm, const struct script_chain *chain)
 				later = chain->handlers[k];
 				first = chain->handlers[i];
 			}
-			script_problem(vm, later->where.p, "the name \"%s\" is taken at \"%s\" by %s; give one of them another name",
-				       later->name.p, policy_hook_name[later->hook], first->where.p);
+			script_problem(vm, later->where.p,
+				       "the name \"%s\" is taken at \"%s\" by %s; give one of them "
+				       "another name",
+				       later->name.p, policy_hook_name[later->hook],
+				       first->where.p);
 			break;
 		}
 	return vm->nproblems == before;
@@ -70,11 +78,12 @@ static bool handler_print(const struct script_handler *h, struct buf *out)
 	static const char *const on_error[] = { "", " on_error=pass", " on_error=reject" };
 	bool fits;
 
-	fits = buf_printf(out, "  %4d  %-32.*s %.*s%s%s%s", h->priority, STR_ARG(h->name), STR_ARG(h->where),
-			  h->is_monitor ? " monitor" : "", h->skip_trusted ? " skip_trusted" : "",
-			  on_error[h->on_error]);
+	fits = buf_printf(out, "  %4d  %-32.*s %.*s%s%s%s", h->priority, STR_ARG(h->name),
+			  STR_ARG(h->where), h->is_monitor ? " monitor" : "",
+			  h->skip_trusted ? " skip_trusted" : "", on_error[h->on_error]);
 	for (unsigned i = 0; i < h->nlisteners; i++)
-		fits = fits && buf_printf(out, "%s%.*s", i ? "," : " listener=", STR_ARG(h->listeners[i]));
+		fits = fits &&
+		       buf_printf(out, "%s%.*s", i ? "," : " listener=", STR_ARG(h->listeners[i]));
 	return fits && buf_printf(out, " timeout=%gs\n", (double)h->timeout_us / 1e6);
 }
 

@@ -119,4 +119,6 @@ static const struct script_field server_fields[] = {
 
 const struct script_class script_conn = { .name = "conn", .over = OVER, .fields = conn_fields };
 const struct script_class script_peer = { .name = "peer", .over = OVER, .fields = peer_fields };
-const struct script_class script_server = { .name = "server", .over = OVER, .fields = server_fields };
+const struct script_class script_server = { .name = "server",
+					    .over = OVER,
+					    .fields = server_fields };

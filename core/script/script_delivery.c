@@ -94,12 +94,9 @@ static int retry_in(lua_State *L)
 }
 
 static const struct script_field result_fields[] = {
-	{ "rcpt", push_rcpt },
-	{ "outcome", push_outcome },
-	{ "code", push_code },
-	{ "status", push_status },
-	{ "text", push_text },
-	{ "age", push_age },
+	{ "rcpt", push_rcpt }, { "outcome", push_outcome },
+	{ "code", push_code }, { "status", push_status },
+	{ "text", push_text }, { "age", push_age },
 	{ NULL, NULL },
 };
 

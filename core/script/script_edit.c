@@ -8,7 +8,8 @@ void script_edit_check(lua_State *L, const struct policy_tx *tx)
 	const struct script_task *t = script_vm_of(L)->running;
 
 	if (!t || !t->q || t->q->tx != tx)
-		luaL_error(L, "only the transaction that this handler was called for can be changed");
+		luaL_error(L,
+			   "only the transaction that this handler was called for can be changed");
 }
 
 int script_edit_done(lua_State *L, int rc, const struct fault *why)
@@ -18,7 +19,8 @@ int script_edit_done(lua_State *L, int rc, const struct fault *why)
 	return 0;
 }
 
-int script_edit_header(lua_State *L, struct policy_tx *tx, struct policy_rcpt *r, enum header_edit_kind kind)
+int script_edit_header(lua_State *L, struct policy_tx *tx, struct policy_rcpt *r,
+		       enum header_edit_kind kind)
 {
 	struct header_edit edit = { .kind = kind, .name = script_str(L, 2) };
 	struct fault why;
@@ -27,7 +29,8 @@ int script_edit_header(lua_State *L, struct policy_tx *tx, struct policy_rcpt *r
 	if (kind == HEADER_REMOVE) {
 		lua_Integer nth = luaL_optinteger(L, 3, 0);
 
-		luaL_argcheck(L, nth >= 0 && nth <= HEADER_FIELDS, 3, "which one, counted from 1 at the top");
+		luaL_argcheck(L, nth >= 0 && nth <= HEADER_FIELDS, 3,
+			      "which one, counted from 1 at the top");
 		edit.nth = (unsigned)nth;
 	} else {
 		edit.value = script_str(L, 3);

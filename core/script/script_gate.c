@@ -7,26 +7,30 @@
 #include "script_hook.h"
 #include "script_verdict.h"
 
-#define NAME_MOST 63
-#define PRIORITY_MOST 1000
-#define PRIORITY 500                    /* a site's own; ready filters 300, catch-alls 900 */
-#define LISTENERS_MOST 32
-#define TIMEOUT_LEAST UINT64_C(1000)
-#define TIMEOUT_MOST UINT64_C(600000000)
-#define TIMEOUT UINT64_C(10000000)
+#define NAME_MOST       63
+#define PRIORITY_MOST   1000
+#define PRIORITY        500 /* a site's own; ready filters 300, catch-alls 900 */
+#define LISTENERS_MOST  32
+#define TIMEOUT_LEAST   UINT64_C(1000)
+#define TIMEOUT_MOST    UINT64_C(600000000)
+#define TIMEOUT         UINT64_C(10000000)
 #define TIMEOUT_MESSAGE UINT64_C(60000000)
 
 const char *const script_handler_options[] = {
 	"name", "priority", "timeout", "on_error", "mode", "listener", "skip_trusted", NULL,
 };
 
-/* author_level - the first level that is not lua/ of ours: the author wants to read of a file that is his */
+/*
+ * author_level - the first level that is not lua/ of ours: the author wants to read of a file that
+ * is his
+ */
 static int author_level(lua_State *L)
 {
 	lua_Debug ar;
 	int level = 1;
 
-	while (lua_getstack(L, level, &ar) && lua_getinfo(L, "S", &ar) && strncmp(ar.source, "@lua/", 5) == 0)
+	while (lua_getstack(L, level, &ar) && lua_getinfo(L, "S", &ar) &&
+	       strncmp(ar.source, "@lua/", 5) == 0)
 		level++;
 	return level;
 }
@@ -43,7 +47,7 @@ void script_gate_problem(lua_State *L, const char *message)
 		lua_error(L);
 	}
 	where = str_of(lua_tostring(L, -1));
-	if (where.n > 2)                /* without the ": " at its end */
+	if (where.n > 2) /* without the ": " at its end */
 		lua_pushlstring(L, where.p, where.n - 2);
 	else
 		lua_pushliteral(L, "policy");
@@ -68,7 +72,9 @@ static enum policy_hook hook_of(lua_State *L)
 	enum policy_hook hook = HOOKS;
 
 	if (lua_type(L, 1) != LUA_TSTRING)
-		luaL_error(L, "gate.on(hook, [options,] function): the hook is a name like \"rcpt\", got %s",
+		luaL_error(L,
+			   "gate.on(hook, [options,] function): the hook is a name like \"rcpt\", "
+			   "got %s",
 			   luaL_typename(L, 1));
 	near.word = script_str(L, 1);
 	for (enum policy_hook h = 0; h < HOOKS; h++)
@@ -86,7 +92,8 @@ static struct str where_of(lua_State *L, int index)
 	lua_pushvalue(L, index);
 	if (!lua_getinfo(L, ">S", &ar) || ar.linedefined <= 0)
 		return STR("[C]");
-	lua_pushfstring(L, "%s:%d", ar.source[0] == '@' ? ar.source + 1 : ar.short_src, ar.linedefined);
+	lua_pushfstring(L, "%s:%d", ar.source[0] == '@' ? ar.source + 1 : ar.short_src,
+			ar.linedefined);
 	return keep(L, script_str(L, -1));
 }
 
@@ -139,7 +146,8 @@ static int choice(lua_State *L, const char *name, const char *const *words)
 			return i;
 		script_near_try(&near, words[i]);
 	}
-	return luaL_error(L, "%s: \"%s\" is not known%s", name, near.word.p, script_near_text(L, &near));
+	return luaL_error(L, "%s: \"%s\" is not known%s", name, near.word.p,
+			  script_near_text(L, &near));
 }
 
 static int priority_of(lua_State *L)
@@ -159,7 +167,8 @@ static uint64_t timeout_of(lua_State *L, enum policy_hook hook)
 	uint64_t us;
 
 	if (option(L, "timeout") == LUA_TNIL)
-		return hook == HOOK_MESSAGE || hook == HOOK_MESSAGE_RCPT ? TIMEOUT_MESSAGE : TIMEOUT;
+		return hook == HOOK_MESSAGE || hook == HOOK_MESSAGE_RCPT ? TIMEOUT_MESSAGE
+									 : TIMEOUT;
 	us = script_duration(L, lua_gettop(L), "timeout");
 	if (us < TIMEOUT_LEAST || us > TIMEOUT_MOST)
 		luaL_error(L, "timeout: from 1 ms to 10 minutes");
@@ -194,7 +203,8 @@ static void on_error_of(lua_State *L, struct script_handler *h)
 
 	h->on_error = (enum script_on_error)choice(L, "on_error", words);
 	if (h->on_error == ON_ERROR_REJECT && !verdict_is_legal(h->hook, VERDICT_REJECT))
-		luaL_error(L, "on_error: \"reject\" is no verdict at \"%s\"", policy_hook_name[h->hook]);
+		luaL_error(L, "on_error: \"reject\" is no verdict at \"%s\"",
+			   policy_hook_name[h->hook]);
 }
 
 static int on(lua_State *L)
@@ -209,8 +219,8 @@ static int on(lua_State *L)
 	}
 	lua_settop(L, 3);
 	if (!lua_isfunction(L, 3) || !(lua_istable(L, 2) || lua_isnil(L, 2)))
-		return luaL_error(L, "gate.on(hook, [options,] function): got (%s, %s, %s)", luaL_typename(L, 1),
-				  luaL_typename(L, 2), luaL_typename(L, 3));
+		return luaL_error(L, "gate.on(hook, [options,] function): got (%s, %s, %s)",
+				  luaL_typename(L, 1), luaL_typename(L, 2), luaL_typename(L, 3));
 	script_options_check(L, 2, script_handler_options, "gate.on");
 	made.where = where_of(L, 3);
 	made.name = name_of(L, made.where);
@@ -237,12 +247,14 @@ int script_gate_on(lua_State *L)
 	int n = lua_gettop(L);
 
 	if (!script_vm_of(L)->errors)
-		return luaL_error(L, "gate.on belongs to the top level of a policy file, not into a handler");
+		return luaL_error(L, "gate.on belongs to the top level of a policy file, "
+				     "not into a handler");
 	lua_pushcfunction(L, on);
 	lua_insert(L, 1);
 	if (lua_pcall(L, n, 0, 0) == LUA_OK)
 		return 0;
-	script_gate_problem(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "gate.on failed");
+	script_gate_problem(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
+							      : "gate.on failed");
 	return 0;
 }
 

@@ -73,7 +73,9 @@ static push_argument *const arguments[HOOKS][4] = {
 
 static int nonsense(lua_State *L, struct script_task *t)
 {
-	return luaL_error(L, "the handler at %s returned a %s; it may return nothing or a verdict like gate.reject()",
+	return luaL_error(L,
+			  "the handler at %s returned a %s; it may return nothing or a verdict "
+			  "like gate.reject()",
 			  t->handler->where.p, luaL_typename(L, -1));
 }
 
@@ -81,8 +83,8 @@ static int illegal(lua_State *L, struct script_task *t)
 {
 	enum policy_hook hook = t->q->hook;
 
-	lua_pushfstring(L, "gate.%s() is no verdict at \"%s\"; there are:", verdict_name[t->verdict.kind],
-			policy_hook_name[hook]);
+	lua_pushfstring(L, "gate.%s() is no verdict at \"%s\"; there are:",
+			verdict_name[t->verdict.kind], policy_hook_name[hook]);
 	for (enum verdict_kind kind = 0; kind < VERDICTS; kind++)
 		if (verdict_is_legal(hook, kind)) {
 			lua_pushfstring(L, " %s", verdict_name[kind]);
@@ -111,8 +113,9 @@ static int finish(lua_State *L, int status, lua_KContext context)
 }
 
 /*
- * entry - by pcall, although the error goes on from here: only pcall switches hooks on again that a hook which raised had left off
- * (Lua 5.4.4). Without it a <close> of the dying handler, or the next handler on this coroutine, could loop for ever.
+ * entry - by pcall, although the error goes on from here: only pcall switches hooks on again that a
+ * hook which raised had left off (Lua 5.4.4). Without it a <close> of the dying handler, or the
+ * next handler on this coroutine, could loop for ever.
  */
 static int entry(lua_State *L)
 {
@@ -120,7 +123,7 @@ static int entry(lua_State *L)
 	int n = 0;
 
 	t->trace[0] = '\0';
-	lua_pushcclosure(L, script_fault_trace, 1);     /* takes the task from the top */
+	lua_pushcclosure(L, script_fault_trace, 1); /* takes the task from the top */
 	lua_rawgeti(L, LUA_REGISTRYINDEX, t->handler->function);
 	for (push_argument *const *push = arguments[t->q->hook]; *push; push++, n++)
 		(*push)(L, t->q);
@@ -144,7 +147,8 @@ static bool is_heard_at(const struct script_handler *h, const struct policy_ques
 	return h->nlisteners == 0;
 }
 
-static struct script_handler *next_handler(const struct script_chain *chain, unsigned *at, const struct policy_question *q)
+static struct script_handler *next_handler(const struct script_chain *chain, unsigned *at,
+					   const struct policy_question *q)
 {
 	while (*at < chain->n) {
 		struct script_handler *h = chain->handlers[(*at)++];
@@ -207,7 +211,8 @@ static void monitored(const struct script_task *t)
 
 static bool is_refusal(enum verdict_kind kind)
 {
-	return kind == VERDICT_DEFER || kind == VERDICT_REJECT || kind == VERDICT_DROP || kind == VERDICT_ABORT;
+	return kind == VERDICT_DEFER || kind == VERDICT_REJECT || kind == VERDICT_DROP ||
+	       kind == VERDICT_ABORT;
 }
 
 static enum slice returned(struct script_task *t)
@@ -245,7 +250,8 @@ static enum slice failed(struct script_task *t, int status)
 	rule_add(t->handler->slot, RULE_RUNS);
 	rule_add(t->handler->slot, RULE_ERRORS);
 	counter_add(COUNTER_HOOK_ERRORS, 1);
-	if (t->handler->is_monitor || t->handler->on_error == ON_ERROR_PASS || q->hook == HOOK_DISCONNECT)
+	if (t->handler->is_monitor || t->handler->on_error == ON_ERROR_PASS ||
+	    q->hook == HOOK_DISCONNECT)
 		return SLICE_NEXT;
 	policy_fail(q, rule_of(t));
 	if (t->handler->on_error == ON_ERROR_REJECT) {

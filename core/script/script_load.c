@@ -66,7 +66,8 @@ static int freeze_all(lua_State *L)
 static int describe(lua_State *L)
 {
 	if (lua_type(L, 1) != LUA_TSTRING) {
-		lua_pushfstring(L, "error() was called with a %s instead of a text", luaL_typename(L, 1));
+		lua_pushfstring(L, "error() was called with a %s instead of a text",
+				luaL_typename(L, 1));
 		lua_replace(L, 1);
 	}
 	lua_settop(L, 1);
@@ -94,9 +95,12 @@ static bool step(struct script_vm *vm, lua_CFunction f)
 	lua_pushcfunction(L, describe);
 	lua_pushcfunction(L, f);
 	fine = lua_pcall(L, 0, 0, 1) == LUA_OK;
-	text = fine ? NULL : lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : "not enough memory";
+	text = fine                             ? NULL
+	       : lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n)
+						: "not enough memory";
 	if (text)
-		script_problem_lua(vm, n ? (struct str){ text, n } : str_of(text), entry_path(vm->options, path));
+		script_problem_lua(vm, n ? (struct str){ text, n } : str_of(text),
+				   entry_path(vm->options, path));
 	lua_settop(L, 0);
 	return fine;
 }

@@ -47,14 +47,19 @@ static void fields_check(lua_State *L, int index)
 		if (lua_type(L, -2) != LUA_TSTRING)
 			luaL_error(L, "log: fields have names, got [%s]", luaL_typename(L, -2));
 		if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN)
-			luaL_error(L, "log: field \"%s\" is a %s; strings, numbers and booleans can be logged",
+			luaL_error(L,
+				   "log: field \"%s\" is a %s; strings, numbers and booleans can "
+				   "be logged",
 				   lua_tostring(L, -2), luaL_typename(L, -1));
 		if (++n > SCRIPT_LOG_FIELDS)
 			luaL_error(L, "log: more than %d fields", SCRIPT_LOG_FIELDS);
 	}
 }
 
-/* fields_write - raises nothing: only the types that fields_check let through, and lua_next over keys that exist */
+/*
+ * fields_write - raises nothing: only the types that fields_check let through, and lua_next over
+ * keys that exist
+ */
 static void fields_write(lua_State *L, int index, struct json *j)
 {
 	json_open(j, "fields", '{');
@@ -65,7 +70,8 @@ static void fields_write(lua_State *L, int index, struct json *j)
 		if (lua_type(L, -1) == LUA_TSTRING) {
 			const char *p = lua_tolstring(L, -1, &n);
 
-			json_str(j, name, (struct str){ p, n < SCRIPT_LOG_VALUE ? n : SCRIPT_LOG_VALUE });
+			json_str(j, name,
+				 (struct str){ p, n < SCRIPT_LOG_VALUE ? n : SCRIPT_LOG_VALUE });
 		} else if (lua_isinteger(L, -1)) {
 			json_int(j, name, lua_tointeger(L, -1));
 		} else if (lua_isboolean(L, -1)) {
@@ -91,7 +97,7 @@ static void write_line(lua_State *L, enum log_level level, struct str text, int 
 	if (fields)
 		fields_write(L, fields, j);
 	if (t && t->logged == SCRIPT_LOG_LINES)
-		json_bool(j, "last", true);     /* of this handler: more are dropped */
+		json_bool(j, "last", true); /* of this handler: more are dropped */
 	log_close();
 }
 
@@ -104,7 +110,8 @@ int script_gate_log(lua_State *L)
 	luaL_checkstring(L, 1);
 	if (lua_type(L, 2) == LUA_TSTRING) {
 		if (!level_find(lua_tostring(L, 1), &level))
-			return luaL_error(L, "log: \"%s\" is no level: debug, info, warn, error", lua_tostring(L, 1));
+			return luaL_error(L, "log: \"%s\" is no level: debug, info, warn, error",
+					  lua_tostring(L, 1));
 		at = 2;
 	}
 	if (!lua_isnoneornil(L, at + 1)) {

@@ -5,7 +5,7 @@
 
 struct map_box {
 	struct script_object object;
-	const struct state_map *map;    /* NULL: unknown, and loading has failed for it */
+	const struct state_map *map; /* NULL: unknown, and loading has failed for it */
 };
 
 /* raises */
@@ -61,7 +61,7 @@ int script_gate_map(lua_State *L)
 	}
 	if (!map)
 		script_gate_problem(L, lua_pushfstring(L, "no map \"%s\" in the settings%s", name.p,
-							  script_near_text(L, &near)));
+						       script_near_text(L, &near)));
 	box = lua_newuserdatauv(L, sizeof *box, 0);
 	*box = (struct map_box){ .object.class = &script_map_object, .map = map };
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &script_map_object);
@@ -71,4 +71,6 @@ int script_gate_map(lua_State *L)
 
 static const luaL_Reg methods[] = { { "get", get }, { "has", has }, { NULL, NULL } };
 
-const struct script_class script_map_object = { .name = "map", .methods = methods, .tostring = to_text };
+const struct script_class script_map_object = { .name = "map",
+						.methods = methods,
+						.tostring = to_text };

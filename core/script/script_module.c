@@ -6,7 +6,9 @@
 #include "script_ready.h"
 #include "script_sandbox.h"
 
-/* Keys of the registry, by address: name -> function, and name -> value (`running` while it runs). */
+/*
+ * Keys of the registry, by address: name -> function, and name -> value (`running` while it runs).
+ */
 static const char chunks, values, running;
 
 static void registry_table(lua_State *L, const void *key)
@@ -44,16 +46,17 @@ static void compile(lua_State *L, struct str name, struct str path, struct str t
 	lua_pushfstring(L, "@%s", lua_pushlstring(L, path.p, path.n));
 	text = without_mark(text);
 	if (luaL_loadbufferx(L, text.n ? text.p : "", text.n, lua_tostring(L, -1), "t") == LUA_OK) {
-		lua_insert(L, -4);      /* table? name path "@path" function -> function below */
+		lua_insert(L, -4); /* table? name path "@path" function -> function below */
 		lua_pop(L, 2);
 		lua_insert(L, -2);
 		lua_rawset(L, -3);
 		return;
 	}
 	if (lua_type(L, -1) == LUA_TSTRING)
-		script_problem_lua(script_vm_of(L), str_of(lua_tostring(L, -1)), lua_tostring(L, -3));
+		script_problem_lua(script_vm_of(L), str_of(lua_tostring(L, -1)),
+				   lua_tostring(L, -3));
 	lua_pop(L, 3);
-	lua_pushboolean(L, 0);          /* it is there, but does not compile */
+	lua_pushboolean(L, 0); /* it is there, but does not compile */
 	lua_rawset(L, -3);
 }
 
@@ -65,13 +68,17 @@ void script_modules_compile(lua_State *L)
 	for (unsigned i = 0; i < o->nsources; i++)
 		compile(L, o->sources[i].name, o->sources[i].path, o->sources[i].text);
 	for (const struct script_ready *r = script_ready; r->name; r++)
-		compile(L, str_of(r->name), str_of(r->path), (struct str){ (const char *)r->text, r->n });
+		compile(L, str_of(r->name), str_of(r->path),
+			(struct str){ (const char *)r->text, r->n });
 	lua_pop(L, 1);
 }
 
 /* ---- running */
 
-/* module_push - the value of the module `name`, run if need be; false: there is none, nothing is pushed */
+/*
+ * module_push - the value of the module `name`, run if need be; false: there is none, nothing is
+ * pushed
+ */
 static bool module_push(lua_State *L, const char *name)
 {
 	int type;
@@ -129,7 +136,10 @@ int script_module_require(lua_State *L)
 
 	if (!module_push(L, name)) {
 		if (!script_vm_of(L)->errors)
-			return luaL_error(L, "require \"%s\": modules are loaded at the top level of a file, not in a handler", name);
+			return luaL_error(L,
+					  "require \"%s\": modules are loaded at the top level of "
+					  "a file, not in a handler",
+					  name);
 		return not_found(L, "module", name);
 	}
 	return 1;
@@ -171,7 +181,9 @@ int script_module_use(lua_State *L)
 	} else {
 		ready = lua_pushfstring(L, "policies.%s", name);
 		if (has_chunk(L, ready) && has_chunk(L, name))
-			return luaL_error(L, "there is a ready policy \"%s\" and a file of your own: say \"policies.%s\" or \"site.%s\"",
+			return luaL_error(L,
+					  "there is a ready policy \"%s\" and a file of your own: "
+					  "say \"policies.%s\" or \"site.%s\"",
 					  name, name, name);
 		if (!has_chunk(L, ready))
 			ready = name;

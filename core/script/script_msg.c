@@ -1,9 +1,12 @@
-/* The message as a script sees it: its original header, and what of the body is in memory. Never the whole as one string. */
+/*
+ * The message as a script sees it: its original header, and what of the body is in memory. Never
+ * the whole as one string.
+ */
 #include "script_arg.h"
 #include "script_box.h"
 
 #define SLICE_MOST (64 * 1024)
-#define VALUE_MOST (16 * 1024)          /* bytes of one header value that a script gets */
+#define VALUE_MOST (16 * 1024) /* bytes of one header value that a script gets */
 
 static void push_size(lua_State *L, void *target)
 {
@@ -51,14 +54,15 @@ static void push_unfolded(lua_State *L, struct str value)
 
 /* ---- methods: all raise */
 
-/* header - the nth value of that name (default: the first), or nil */
+/* header - the nth value of that name, the first if not said otherwise, or nil */
 static int header(lua_State *L)
 {
 	const struct policy_msg *msg = script_self(L, 1, &script_msg);
 	lua_Integer nth = luaL_optinteger(L, 3, 1);
 	struct header_field field;
 
-	luaL_argcheck(L, nth >= 1 && nth <= HEADER_FIELDS, 3, "which one, counted from 1 at the top");
+	luaL_argcheck(L, nth >= 1 && nth <= HEADER_FIELDS, 3,
+		      "which one, counted from 1 at the top");
 	if (header_find(msg->header, script_str(L, 2), (unsigned)nth, &field))
 		push_unfolded(L, field.value);
 	else

@@ -3,8 +3,8 @@
 #include <ctype.h>
 #include <string.h>
 
-#define ESC '%'
-#define STOP_MASK 0xfff                 /* how often *stop is looked at */
+#define ESC       '%'
+#define STOP_MASK 0xfff /* how often *stop is looked at */
 
 static const char *match(struct script_pattern *m, const char *s, const char *p);
 
@@ -53,7 +53,7 @@ static const char *item_end(struct script_pattern *m, const char *p)
 		return p;
 	if (p < end && *p == '^')
 		p++;
-	do {                            /* the first character is taken as it is, even a ']' */
+	do { /* the first character is taken as it is, even a ']' */
 		if (p >= end)
 			return fail(m, PATTERN_SET_OPEN);
 		if (*p++ == ESC && p < end)
@@ -64,8 +64,10 @@ static const char *item_end(struct script_pattern *m, const char *p)
 
 static bool is_in_class(int c, int class)
 {
-	bool is;
+	bool is = false;
 
+	if (!strchr("acdglpsuwxz", tolower(class)) || class == 0)
+		return class == c;
 	switch (tolower(class)) {
 	case 'a':
 		is = isalpha(c);
@@ -97,11 +99,9 @@ static bool is_in_class(int c, int class)
 	case 'x':
 		is = isxdigit(c);
 		break;
-	case 'z':               /* old, but Lua still knows it */
+	case 'z': /* old, but Lua still knows it */
 		is = c == 0;
 		break;
-	default:
-		return class == c;
 	}
 	return is != !!isupper(class);
 }
@@ -137,21 +137,18 @@ static bool is_single(struct script_pattern *m, const char *s, const char *p, co
 {
 	if (s >= subject_end(m))
 		return false;
-	switch (*p) {
-	case '.':
-		return true;
-	case ESC:
+	if (*p == ESC)
 		return is_in_class((unsigned char)*s, (unsigned char)p[1]);
-	case '[':
-		return spend(m, (size_t)(end - p) / 8 + 1) && is_in_set((unsigned char)*s, p, end - 1);
-	default:
-		return *p == *s;
-	}
+	if (*p == '[')
+		return spend(m, (size_t)(end - p) / 8 + 1) &&
+		       is_in_set((unsigned char)*s, p, end - 1);
+	return *p == '.' || *p == *s;
 }
 
 /* ---- repetitions; p is the item, end is behind it */
 
-static const char *repeat_most(struct script_pattern *m, const char *s, const char *p, const char *end)
+static const char *repeat_most(struct script_pattern *m, const char *s, const char *p,
+			       const char *end)
 {
 	size_t n = 0;
 
@@ -168,7 +165,8 @@ static const char *repeat_most(struct script_pattern *m, const char *s, const ch
 	return NULL;
 }
 
-static const char *repeat_least(struct script_pattern *m, const char *s, const char *p, const char *end)
+static const char *repeat_least(struct script_pattern *m, const char *s, const char *p,
+				const char *end)
 {
 	for (;;) {
 		const char *found = match(m, s, end + 1);
@@ -222,7 +220,8 @@ static const char *frontier(struct script_pattern *m, const char *s, const char 
 	if (set >= pattern_end(m) || *set != '[')
 		return fail(m, PATTERN_FRONTIER);
 	end = item_end(m, set);
-	if (!end || !spend(m, (size_t)(end - set) / 4) || is_in_set(before, set, end - 1) || !is_in_set(here, set, end - 1))
+	if (!end || !spend(m, (size_t)(end - set) / 4) || is_in_set(before, set, end - 1) ||
+	    !is_in_set(here, set, end - 1))
 		return NULL;
 	return match(m, s, end);
 }
@@ -234,7 +233,7 @@ static const char *back_reference(struct script_pattern *m, const char *s, const
 
 	if (p[1] == '0' || i >= m->ncaptures || m->captures[i].n == CAPTURE_OPEN)
 		return fail(m, PATTERN_CAPTURE);
-	n = (size_t)m->captures[i].n;   /* a position never fits: it is longer than any subject */
+	n = (size_t)m->captures[i].n; /* a position never fits: it is longer than any subject */
 	if ((size_t)(subject_end(m) - s) < n || !spend(m, n) || memcmp(m->captures[i].p, s, n) != 0)
 		return NULL;
 	return match(m, s + n, p + 2);
@@ -303,12 +302,14 @@ static bool special(struct script_pattern *m, const char *s, const char *p, cons
 		else
 			return false;
 		return true;
-	default:
-		return false;
 	}
+	return false;
 }
 
-/* items - walks plain items without recursion; the rest of the pattern behind a repetition or a special is a match of its own */
+/*
+ * items - walks plain items without recursion; the rest of the pattern behind a repetition or a
+ * special is a match of its own
+ */
 static const char *items(struct script_pattern *m, const char *s, const char *p)
 {
 	const char *found = NULL, *end;
@@ -330,12 +331,11 @@ static const char *items(struct script_pattern *m, const char *s, const char *p)
 			return repeat_most(m, s, p, end);
 		case '-':
 			return repeat_least(m, s, p, end);
-		default:
-			if (!is_single(m, s, p, end))
-				return NULL;
-			s++;
-			p = end;
 		}
+		if (!is_single(m, s, p, end))
+			return NULL;
+		s++;
+		p = end;
 	}
 	return s;
 }
@@ -422,7 +422,8 @@ const char *script_pattern_text(enum pattern_fault fault)
 {
 	switch (fault) {
 	case PATTERN_STEPS_OUT:
-		return "this pattern takes too long on this text; make it simpler or the text shorter";
+		return "this pattern takes too long on this text; make it simpler or the text "
+		       "shorter";
 	case PATTERN_STOPPED:
 		return "the handler was stopped";
 	case PATTERN_DEEP:

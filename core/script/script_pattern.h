@@ -1,10 +1,12 @@
 /*
  * script_pattern - Lua's patterns, with a bound on the work of a match.
  *
- * What        the language of the reference manual 6.4.1, matched by backtracking as Lua does; every step is counted.
- * Why         "a*a*a*b" on two hundred bytes keeps Lua's own matcher busy for half a second, and no hook can stop it.
- * Invariants  pure: no Lua, no memory. After a fault nothing was matched. With enough steps the answer is Lua's own
- *             (tests/unit/test_script_pattern.c compares them).
+ * What        the language of the reference manual 6.4.1, matched by backtracking as Lua does;
+ *             every step is counted.
+ * Why         "a*a*a*b" on two hundred bytes keeps Lua's own matcher busy for half a second, and no
+ *             hook can stop it.
+ * Invariants  pure: no Lua, no memory. After a fault nothing was matched. With enough steps the
+ *             answer is Lua's own (tests/unit/test_script_pattern.c compares them).
  * Ownership   borrows subject and pattern.
  */
 #ifndef SCRIPT_PATTERN_H
@@ -15,8 +17,9 @@
 #include "str.h"
 
 #define PATTERN_CAPTURES 32
-#define PATTERN_DEPTH 200
-#define PATTERN_STEPS (4 * 1000 * 1000)         /* of one call of find, match or gsub, or one turn of gmatch */
+#define PATTERN_DEPTH    200
+/* of one call of find, match or gsub, or one turn of gmatch */
+#define PATTERN_STEPS (4 * 1000 * 1000)
 
 /* clang-format off */
 enum pattern_fault {
@@ -32,19 +35,19 @@ enum pattern_fault {
 
 struct script_pattern {
 	struct str subject, pattern;
-	const volatile sig_atomic_t *stop;      /* may be NULL */
-	unsigned steps;                         /* left */
+	const volatile sig_atomic_t *stop; /* may be NULL */
+	unsigned steps;                    /* left */
 	enum pattern_fault fault;
 
 	unsigned depth;
 	unsigned ncaptures;
 	struct {
 		const char *p;
-		ptrdiff_t n;                    /* or CAPTURE_OPEN, CAPTURE_POSITION */
+		ptrdiff_t n; /* or CAPTURE_OPEN, CAPTURE_POSITION */
 	} captures[PATTERN_CAPTURES];
 };
 
-#define CAPTURE_OPEN (-1)
+#define CAPTURE_OPEN     (-1)
 #define CAPTURE_POSITION (-2)
 
 /* A leading '^' is the caller's: pattern is what comes behind it. */
@@ -55,7 +58,7 @@ ptrdiff_t script_pattern_at(struct script_pattern *m, size_t at);
 ptrdiff_t script_pattern_find(struct script_pattern *m, size_t at, bool anchored, size_t *end);
 /* The same for a plain text. */
 ptrdiff_t script_pattern_plain(struct script_pattern *m, size_t at);
-bool script_pattern_is_plain(struct str pattern);       /* has no special character */
+bool script_pattern_is_plain(struct str pattern); /* has no special character */
 const char *script_pattern_text(enum pattern_fault fault);
 
 #endif

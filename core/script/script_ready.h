@@ -1,7 +1,8 @@
 /*
  * script_ready - Lua that the binary brings along: lua/ and policies/, as bytes.
  *
- * The table is written by embed.cmake at build time: "policies.NAME" for policies/NAME.lua, "lua.NAME" for lua/NAME.lua.
+ * The table is written by embed.cmake at build time: "policies.NAME" for policies/NAME.lua,
+ * "lua.NAME" for lua/NAME.lua.
  */
 #ifndef SCRIPT_READY_H
 #define SCRIPT_READY_H
@@ -14,6 +15,6 @@ struct script_ready {
 	size_t n;
 };
 
-extern const struct script_ready script_ready[];        /* ends with an empty one */
+extern const struct script_ready script_ready[]; /* ends with an empty one */
 
 #endif

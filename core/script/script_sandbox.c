@@ -48,7 +48,10 @@ static int xpcall_done(lua_State *L, int status, lua_KContext context)
 	return xpcall_handled(L, LUA_OK, context);
 }
 
-/* Lua calls the handler while hooks are off, if a hook raised; here it is called when everything is unwound. */
+/*
+ * Lua calls the handler while hooks are off, if a hook raised; here it is called when everything is
+ * unwound.
+ */
 static int base_xpcall(lua_State *L)
 {
 	int n = lua_gettop(L);
@@ -63,14 +66,16 @@ static int base_xpcall(lua_State *L)
 static int base_collectgarbage(lua_State *L)
 {
 	if (!str_eq(str_of(luaL_optstring(L, 1, "")), STR("count")))
-		return luaL_error(L, "collectgarbage(\"count\") is all there is: the gateway collects by itself");
+		return luaL_error(L, "collectgarbage(\"count\") is all there is: the gateway "
+				     "collects by itself");
 	lua_pushnumber(L, (lua_Number)script_vm_of(L)->used / 1024);
 	return 1;
 }
 
 /* ---- os: time without the machine's zone, which lies in a file */
 
-static lua_Integer date_field(lua_State *L, const char *name, lua_Integer otherwise, lua_Integer least, lua_Integer most)
+static lua_Integer date_field(lua_State *L, const char *name, lua_Integer otherwise,
+			      lua_Integer least, lua_Integer most)
 {
 	int is_integer = 1;
 	lua_Integer value = otherwise;
@@ -110,7 +115,8 @@ static int os_date(lua_State *L)
 	const char *format = luaL_optstring(L, 1, "%c");
 	lua_Integer when = luaL_optinteger(L, 2, (lua_Integer)(clock_wall() / CLOCK_SECOND));
 
-	luaL_argcheck(L, when >= 0 && when < INT64_C(253402300800), 2, "a time between the years 1970 and 9999");
+	luaL_argcheck(L, when >= 0 && when < INT64_C(253402300800), 2,
+		      "a time between the years 1970 and 9999");
 	lua_settop(L, 0);
 	lua_pushfstring(L, "!%s", format[0] == '!' ? format + 1 : format);
 	lua_pushinteger(L, when);
@@ -137,7 +143,9 @@ static void os_open(lua_State *L)
 static const char *const gone[] = { "dofile", "load", "loadfile", "warn", "_VERSION", NULL };
 
 static const luaL_Reg replaced[] = {
-	{ "xpcall", base_xpcall },  { "collectgarbage", base_collectgarbage }, { "print", script_gate_print },
+	{ "xpcall", base_xpcall },
+	{ "collectgarbage", base_collectgarbage },
+	{ "print", script_gate_print },
 	{ "require", script_module_require },
 	{ NULL, NULL },
 };
@@ -151,7 +159,10 @@ static void wrap(lua_State *L, const char *name, lua_CFunction f)
 	lua_setfield(L, -2, name);
 }
 
-/* undefined - the __index of the globals, and after freezing of the hidden table behind them: argument 1 is that table */
+/*
+ * undefined - the __index of the globals, and after freezing of the hidden table behind them:
+ * argument 1 is that table
+ */
 static int undefined(lua_State *L)
 {
 	const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2);
@@ -206,9 +217,10 @@ void script_sandbox_open(lua_State *L)
 	lua_pop(L, 2);
 	os_open(L);
 	debug_open(L);
-	lua_pushnil(L);                 /* what luaL_requiref remembered is of no use, and leads to the originals */
+	lua_pushnil(L); /* what luaL_requiref remembered is of no use, and leads to the originals */
 	lua_setfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-	lua_pushliteral(L, "");         /* getmetatable("") would lead to `string` as it is behind the frozen one */
+	/* getmetatable("") would lead to `string` as it is behind the frozen one */
+	lua_pushliteral(L, "");
 	if (lua_getmetatable(L, -1)) {
 		lua_pushboolean(L, 0);
 		lua_setfield(L, -2, "__metatable");
@@ -224,8 +236,10 @@ static int refuse_write(lua_State *L)
 {
 	const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2);
 
-	return luaL_error(L, "cannot set \"%s\": %s read only after loading; keep state in a local of the file, or in tx.vars", name,
-			  lua_tostring(L, lua_upvalueindex(1)));
+	return luaL_error(L,
+			  "cannot set \"%s\": %s read only after loading; keep state in a local of "
+			  "the file, or in tx.vars",
+			  name, lua_tostring(L, lua_upvalueindex(1)));
 }
 
 /* freeze - the table at the top of the stack; leaves the hidden one in its place */

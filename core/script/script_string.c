@@ -1,11 +1,17 @@
-/* string.find, match, gmatch, gsub over script_pattern.c, and string.rep with a bound. All of it raises. */
+/*
+ * string.find, match, gmatch, gsub over script_pattern.c, and string.rep with a bound. All of it
+ * raises.
+ */
 #include "script_arg.h"
 #include "script_box.h"
 #include "script_pattern.h"
 #include "script_sandbox.h"
 #include "script_task.h"
 
-/* start - argument `index` as a position: the first character is 1, negative ones count from the end; as an offset */
+/*
+ * start - argument `index` as a position: the first character is 1, negative ones count from the
+ * end; as an offset
+ */
 static size_t start(lua_State *L, int index, size_t n)
 {
 	lua_Integer at = luaL_optinteger(L, index, 1);
@@ -125,7 +131,8 @@ static int string_match(lua_State *L)
 /* upvalues: subject, pattern, where to go on, where the last match ended (-1: none yet) */
 static int gmatch_next(lua_State *L)
 {
-	struct str subject = script_str(L, lua_upvalueindex(1)), pattern = script_str(L, lua_upvalueindex(2));
+	struct str subject = script_str(L, lua_upvalueindex(1)),
+		   pattern = script_str(L, lua_upvalueindex(2));
 	size_t at = (size_t)lua_tointeger(L, lua_upvalueindex(3));
 	lua_Integer last = lua_tointeger(L, lua_upvalueindex(4));
 	struct script_pattern m;
@@ -195,7 +202,8 @@ static void add_text(lua_State *L, luaL_Buffer *b, const struct script_pattern *
 }
 
 /* add_value - what the third argument makes of this match */
-static void add_value(lua_State *L, luaL_Buffer *b, const struct script_pattern *m, struct str whole)
+static void add_value(lua_State *L, luaL_Buffer *b, const struct script_pattern *m,
+		      struct str whole)
 {
 	int type = lua_type(L, 3);
 
@@ -231,8 +239,10 @@ static int string_gsub(lua_State *L)
 	int type = lua_type(L, 3);
 	luaL_Buffer b;
 
-	luaL_argexpected(L, type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION || type == LUA_TTABLE, 3,
-			 "string/function/table");
+	luaL_argexpected(L,
+			 type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION ||
+				 type == LUA_TTABLE,
+			 3, "string/function/table");
 	if (type == LUA_TNUMBER)
 		(void)lua_tostring(L, 3);
 	prepare(L, &m, subject, pattern);
@@ -270,12 +280,17 @@ static int string_rep(lua_State *L)
 		return 1;
 	}
 	if ((size_t)n > SCRIPT_REP / (s.n + part.n))
-		return luaL_error(L, "string.rep: the result would be longer than %d bytes", SCRIPT_REP);
+		return luaL_error(L, "string.rep: the result would be longer than %d bytes",
+				  SCRIPT_REP);
 	return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
 static const luaL_Reg replaced[] = {
-	{ "find", string_find }, { "match", string_match }, { "gmatch", string_gmatch }, { "gsub", string_gsub }, { NULL, NULL },
+	{ "find", string_find },
+	{ "match", string_match },
+	{ "gmatch", string_gmatch },
+	{ "gsub", string_gsub },
+	{ NULL, NULL },
 };
 
 void script_string_open(lua_State *L)

@@ -1,6 +1,7 @@
 /*
- * The functions of `table` loop in C, where no budget reaches them. Here they get plain tables of a bounded length only: #t of a
- * table with the keys 1, 2, 4, 8 ... may be 2^62, and a __len may say anything. All of it raises.
+ * The functions of `table` loop in C, where no budget reaches them. Here they get plain tables of a
+ * bounded length only: #t of a table with the keys 1, 2, 4, 8 ... may be 2^62, and a __len may say
+ * anything. All of it raises.
  */
 #include "script_sandbox.h"
 
@@ -14,7 +15,8 @@ static lua_Integer length(lua_State *L, const char *what, lua_Integer most)
 		luaL_error(L, "table.%s takes plain tables, without __len", what);
 	n = lua_rawlen(L, 1);
 	if (n > (lua_Unsigned)most)
-		luaL_error(L, "table.%s: a table of more than %I elements", what, (LUAI_UACINT)most);
+		luaL_error(L, "table.%s: a table of more than %I elements", what,
+			   (LUAI_UACINT)most);
 	return (lua_Integer)n;
 }
 
@@ -76,7 +78,8 @@ static int table_sort(lua_State *L)
 			bytes += lua_rawlen(L, -1);
 		lua_pop(L, 1);
 		if (bytes > SCRIPT_SORT_BYTES)
-			return luaL_error(L, "table.sort: more than %d bytes to compare", SCRIPT_SORT_BYTES);
+			return luaL_error(L, "table.sort: more than %d bytes to compare",
+					  SCRIPT_SORT_BYTES);
 	}
 	return original(L);
 }

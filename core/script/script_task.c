@@ -6,7 +6,7 @@
 #include "script_await.h"
 #include "script_hook.h"
 
-#ifndef lua_closethread                 /* before Lua 5.4.6 */
+#ifndef lua_closethread /* before Lua 5.4.6 */
 #define lua_closethread(L, from) ((void)(from), lua_resetthread(L))
 #endif
 
@@ -103,7 +103,7 @@ void script_tasks_free(struct script_vm *vm)
 	net_deferred_cancel(&vm->drain);
 	while ((node = list_take(&vm->idle)) != NULL)
 		task_free(LIST_ITEM(node, struct script_task, node));
-	assert(vm->ntasks == 0);        /* whoever asked holds a pin */
+	assert(vm->ntasks == 0); /* whoever asked holds a pin */
 }
 
 /* ---- running */
@@ -144,7 +144,10 @@ int script_task_resume(struct script_task *t)
 	return run(t, 0);
 }
 
-/* script_task_stop - cancels the wait, then unwinds: <close> runs within a small budget, and may not wait */
+/*
+ * script_task_stop - cancels the wait, then unwinds: <close> runs within a small budget, and may
+ * not wait
+ */
 void script_task_stop(struct script_task *t)
 {
 	if (t->vm->loop)
@@ -177,7 +180,7 @@ void script_task_wait(struct script_task *t, uint64_t most_us)
 	assert(t->state == TASK_RUNNING && t->op);
 	state_set(t, TASK_WAITING);
 	net_timer_start(&t->timer, most_us ? most_us : 1);
-	if (t->op->is_done)             /* completed before the coroutine had yielded */
+	if (t->op->is_done) /* completed before the coroutine had yielded */
 		script_task_ready(t);
 }
 

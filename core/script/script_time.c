@@ -5,7 +5,7 @@
 #include "script_arg.h"
 #include "script_gate.h"
 
-#define SLEEP_MOST (UINT64_C(600) * CLOCK_SECOND)       /* as long as any timeout of a handler */
+#define SLEEP_MOST (UINT64_C(600) * CLOCK_SECOND) /* as long as any timeout of a handler */
 
 struct sleep_op {
 	struct script_op op;

@@ -1,4 +1,6 @@
-/* The transaction as a script sees it: MAIL to the end of data at the edge, one message in deliver. */
+/*
+ * The transaction as a script sees it: MAIL to the end of data at the edge, one message in deliver.
+ */
 #include "script_arg.h"
 #include "script_edit.h"
 
@@ -74,7 +76,8 @@ static void push_trust_reason(lua_State *L, void *target)
 {
 	const struct policy_tx *tx = target;
 
-	script_push_str_or_nil(L, tx->trust_reason.n || !tx->conn ? tx->trust_reason : tx->conn->trust_reason);
+	script_push_str_or_nil(L, tx->trust_reason.n || !tx->conn ? tx->trust_reason
+								  : tx->conn->trust_reason);
 }
 
 static void push_created(lua_State *L, void *target)

@@ -77,11 +77,13 @@ static struct str pack_list(lua_State *L, int index, char *to)
 		uint32_t length;
 
 		if (lua_rawgeti(L, index, i) != LUA_TSTRING)
-			luaL_error(L, "a table in vars is a list of strings; item %I is a %s", (LUAI_UACINT)i,
-				   luaL_typename(L, -1));
+			luaL_error(L, "a table in vars is a list of strings; item %I is a %s",
+				   (LUAI_UACINT)i, luaL_typename(L, -1));
 		item = script_str(L, -1);
-		if (item.n > POLICY_VARS_BYTES - sizeof length || n > POLICY_VARS_BYTES - sizeof length - item.n)
-			luaL_error(L, "the list is too long: all vars together have %d bytes", POLICY_VARS_BYTES);
+		if (item.n > POLICY_VARS_BYTES - sizeof length ||
+		    n > POLICY_VARS_BYTES - sizeof length - item.n)
+			luaL_error(L, "the list is too long: all vars together have %d bytes",
+				   POLICY_VARS_BYTES);
 		length = (uint32_t)item.n;
 		memcpy(to + n, &length, sizeof length);
 		memcpy(to + n + sizeof length, item.p, item.n);
@@ -105,13 +107,14 @@ static struct policy_var value_of(lua_State *L, char *list)
 		return (struct policy_var){ .type = VAR_BOOLEAN, .integer = lua_toboolean(L, 3) };
 	case LUA_TNUMBER:
 		if (lua_isinteger(L, 3))
-			return (struct policy_var){ .type = VAR_INTEGER, .integer = lua_tointeger(L, 3) };
+			return (struct policy_var){ .type = VAR_INTEGER,
+						    .integer = lua_tointeger(L, 3) };
 		return (struct policy_var){ .type = VAR_NUMBER, .number = lua_tonumber(L, 3) };
 	case LUA_TTABLE:
 		return (struct policy_var){ .type = VAR_LIST, .text = pack_list(L, 3, list) };
-	default:
-		luaL_error(L, "vars keep strings, numbers, booleans and lists of strings, no %s", luaL_typename(L, 3));
 	}
+	luaL_error(L, "vars keep strings, numbers, booleans and lists of strings, no %s",
+		   luaL_typename(L, 3));
 	return value;
 }
 
@@ -123,8 +126,10 @@ static int vars_newindex(lua_State *L)
 	struct policy_var value = value_of(L, list);
 
 	if (!policy_vars_set(vars, name, &value))
-		return luaL_error(L, "vars.%s: at most %d names of at most %d printable bytes, and %d bytes in all", name.p,
-				  POLICY_VARS, POLICY_VARS_NAME, POLICY_VARS_BYTES);
+		return luaL_error(L,
+				  "vars.%s: at most %d names of at most %d printable bytes, and %d "
+				  "bytes in all",
+				  name.p, POLICY_VARS, POLICY_VARS_NAME, POLICY_VARS_BYTES);
 	return 0;
 }
 

@@ -13,7 +13,7 @@ struct script_verdict {
 	uint16_t code;
 	char esc[VERDICT_ESC];
 	uint64_t ttl_us;
-	uint16_t text, reason, bucket;          /* their lengths; the bytes follow in this order */
+	uint16_t text, reason, bucket; /* their lengths; the bytes follow in this order */
 	char bytes[];
 };
 
@@ -81,7 +81,8 @@ static bool is_status(struct str s)
 			return false;
 		}
 	}
-	return dots == 2 && digits > 0 && s.n < VERDICT_ESC && s.p[1] == '.' && strchr("245", s.p[0]);
+	return dots == 2 && digits > 0 && s.n < VERDICT_ESC && s.p[1] == '.' &&
+	       strchr("245", s.p[0]);
 }
 
 /* reply_push - [code] [status] [text], each with a default that fits the others; raises */
@@ -94,26 +95,29 @@ static int reply_push(lua_State *L, enum verdict_kind kind)
 	if (lua_type(L, at) == LUA_TNUMBER) {
 		p.code = luaL_checkinteger(L, at++);
 		if (p.code < d->first || p.code > d->last)
-			return luaL_error(L, "%s: code must be %d..%d, got %I", verdict_name[kind], d->first, d->last,
-					  (LUAI_UACINT)p.code);
+			return luaL_error(L, "%s: code must be %d..%d, got %I", verdict_name[kind],
+					  d->first, d->last, (LUAI_UACINT)p.code);
 	}
 	p.esc = p.code < 500 ? STR("4.7.1") : STR("5.7.1");
 	if (lua_type(L, at) == LUA_TSTRING && is_status(script_str(L, at))) {
 		p.esc = script_str(L, at++);
 		if (p.esc.p[0] - '0' != (int)(p.code / 100))
-			return luaL_error(L, "%s: status %s does not fit code %I", verdict_name[kind], p.esc.p,
-					  (LUAI_UACINT)p.code);
+			return luaL_error(L, "%s: status %s does not fit code %I",
+					  verdict_name[kind], p.esc.p, (LUAI_UACINT)p.code);
 	} else if (lua_isnil(L, at) && !lua_isnone(L, at)) {
 		at++;
 	}
 	if (!lua_isnoneornil(L, at)) {
 		if (lua_type(L, at) != LUA_TSTRING)
-			return luaL_error(L, "%s: expected (code, \"5.7.1\", \"text\"), each may be left out; argument %d is a %s",
+			return luaL_error(L,
+					  "%s: expected (code, \"5.7.1\", \"text\"), each may be "
+					  "left out; argument %d is a %s",
 					  verdict_name[kind], at, luaL_typename(L, at));
 		p.text = script_str(L, at++);
 	}
 	if (lua_gettop(L) >= at && !lua_isnoneornil(L, at))
-		return luaL_error(L, "%s: argument %d is one too many; expected (code, \"5.7.1\", \"text\")",
+		return luaL_error(L, "%s: argument %d is one too many; expected (code, \"5.7.1\", "
+				     "\"text\")",
 				  verdict_name[kind], at);
 	verdict_push(L, &p);
 	return 1;
@@ -141,8 +145,8 @@ static int kept_push(lua_State *L, enum verdict_kind kind, const char *const *na
 
 	lua_settop(L, 1);
 	if (!lua_isnil(L, 1) && !lua_istable(L, 1))
-		return luaL_error(L, "%s takes a table, like gate.%s{ reason = \"...\" }; got %s", verdict_name[kind],
-				  verdict_name[kind], luaL_typename(L, 1));
+		return luaL_error(L, "%s takes a table, like gate.%s{ reason = \"...\" }; got %s",
+				  verdict_name[kind], verdict_name[kind], luaL_typename(L, 1));
 	script_options_check(L, 1, names, verdict_name[kind]);
 	p.reason = script_option_str(L, 1, "reason");
 	if (kind == VERDICT_QUARANTINE) {
@@ -187,9 +191,10 @@ static int give_same(lua_State *L)
 }
 
 static const luaL_Reg makers[] = {
-	{ "defer", make_defer },     { "reject", make_reject },         { "drop", make_drop },   { "trust", make_trust },
-	{ "hold", make_hold },       { "quarantine", make_quarantine }, { "discard", make_discard },
-	{ NULL, NULL },
+	{ "defer", make_defer },     { "reject", make_reject },
+	{ "drop", make_drop },       { "trust", make_trust },
+	{ "hold", make_hold },       { "quarantine", make_quarantine },
+	{ "discard", make_discard }, { NULL, NULL },
 };
 
 static const enum verdict_kind constants[] = { VERDICT_PASS, VERDICT_ACCEPT, VERDICT_ABORT };
@@ -212,7 +217,8 @@ static bool copy(struct arena *arena, const char *p, size_t n, struct str *out)
 	return n == 0 || out->p;
 }
 
-enum script_answer script_verdict_read(lua_State *L, int index, struct arena *arena, struct verdict *out)
+enum script_answer script_verdict_read(lua_State *L, int index, struct arena *arena,
+				       struct verdict *out)
 {
 	const struct script_verdict *v;
 
@@ -251,7 +257,8 @@ static int verdict_index(lua_State *L)
 	else if (str_eq(name, STR("reason")))
 		script_push_str_or_nil(L, (struct str){ v->bytes + v->text, v->reason });
 	else if (str_eq(name, STR("bucket")))
-		script_push_str_or_nil(L, (struct str){ v->bytes + v->text + v->reason, v->bucket });
+		script_push_str_or_nil(L,
+				       (struct str){ v->bytes + v->text + v->reason, v->bucket });
 	else
 		lua_pushnil(L);
 	return 1;

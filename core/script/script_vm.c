@@ -20,8 +20,8 @@ static bool is_granted(struct script_vm *vm, size_t more)
 }
 
 /*
- * allocate - the cap of the state. Lua answers a refusal with a full collection and asks once more; refused again, the
- * handler that runs is doomed, so that a pcall around the hog changes nothing.
+ * allocate - the cap of the state. Lua answers a refusal with a full collection and asks once more;
+ * refused again, the handler that runs is doomed, so that a pcall around the hog changes nothing.
  */
 static void *allocate(void *ud, void *p, size_t old, size_t n)
 {
@@ -29,7 +29,7 @@ static void *allocate(void *ud, void *p, size_t old, size_t n)
 	void *moved;
 
 	if (!p)
-		old = 0;                /* then it tells the type */
+		old = 0; /* then it tells the type */
 	if (n == 0) {
 		free(p);
 		vm->used -= old;
@@ -139,7 +139,8 @@ static struct str path_of(const struct script_vm *vm, struct str shown)
 	for (unsigned i = 0; vm->options && i < vm->options->nsources; i++) {
 		struct str path = vm->options->sources[i].path;
 
-		if (path.n > shown.n && str_has_prefix(shown, STR("...")) && str_has_suffix(path, str_drop(shown, 3)))
+		if (path.n > shown.n && str_has_prefix(shown, STR("...")) &&
+		    str_has_suffix(path, str_drop(shown, 3)))
 			return path;
 	}
 	return shown;
@@ -159,7 +160,8 @@ void script_problem(struct script_vm *vm, const char *where, const char *format,
 	vm->nproblems++;
 	file = path_of(vm, file);
 	if (vm->errors)
-		(void)buf_printf(vm->errors, "%.*s%s: %s\n", STR_ARG(file), colon < 0 ? ":1" : where + colon, message);
+		(void)buf_printf(vm->errors, "%.*s%s: %s\n", STR_ARG(file),
+				 colon < 0 ? ":1" : where + colon, message);
 }
 
 /* place_of - how long the place is in "path:line: message"; 0: there is none */

@@ -1,20 +1,20 @@
 /*
- * image = head *slot entries
- * head  = magic(8) count(u32) slots(u32) probes(u32) zero(u32)
- * slot  = hash(u32) at(u32)                    ; at: offset into entries; 0: empty
- * entry = key-length(u16) value-length(u16) key value          ; value-length NO_VALUE: there is none
+ * image = head *slot entries head  = magic(8) count(u32) slots(u32) probes(u32) zero(u32) slot  =
+ * hash(u32) at(u32)                    ; at: offset into entries; 0: empty entry = key-length(u16)
+ * value-length(u16) key value          ; value-length NO_VALUE: there is none
  *
- * Entries begin with a byte that nobody points to, so that 0 can mean empty. Everything is little-endian, as the machine is.
+ * Entries begin with a byte that nobody points to, so that 0 can mean empty. Everything is
+ * little-endian, as the machine is.
  */
 #include "state_map.h"
 
 #include <assert.h>
 #include <string.h>
 
-#define HEAD 24
-#define SLOT 8
-#define ENTRY 4
-#define NO_VALUE UINT16_MAX
+#define HEAD        24
+#define SLOT        8
+#define ENTRY       4
+#define NO_VALUE    UINT16_MAX
 #define SLOTS_LEAST 16
 
 static const char magic[8] = { 'M', 'G', 'M', 'A', 'P', '0', '0', '1' };
@@ -28,7 +28,10 @@ static char lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
-/* hash - FNV-1a with a last mix. Unkeyed: only the operator puts keys in, and a peer's look-up is bounded by `probes`. */
+/*
+ * hash - FNV-1a with a last mix. Unkeyed: only the operator puts keys in, and a peer's look-up is
+ * bounded by `probes`.
+ */
 static uint32_t hash(struct str key)
 {
 	uint64_t h = UINT64_C(0xcbf29ce484222325);
@@ -56,7 +59,9 @@ int state_map_open(struct str image, struct state_map *out, struct fault *why)
 
 	if (image.n < HEAD || memcmp(image.p, magic, sizeof magic) != 0)
 		return fault_set(why, "this is no compiled map");
-	*out = (struct state_map){ .image = image, .count = u32_at(image, 8), .probes = u32_at(image, 16) };
+	*out = (struct state_map){ .image = image,
+				   .count = u32_at(image, 8),
+				   .probes = u32_at(image, 16) };
 	slots = u32_at(image, 12);
 	if (slots < SLOTS_LEAST || (slots & (slots - 1)) != 0 || (image.n - HEAD) / SLOT < slots ||
 	    out->count > slots || out->probes > slots)
@@ -206,8 +211,8 @@ static void repeated(struct compiler *c, struct str key, struct str old, struct 
 	if (str_eq(old, value) && !old.p == !value.p)
 		return;
 	if (c->nerrors < STATE_MAP_ERRORS)
-		(void)buf_printf(&text, "\"%.*s\" has another value on line %zu", STR_ARG(str_head(key, 80)),
-				 first_line(c, key));
+		(void)buf_printf(&text, "\"%.*s\" has another value on line %zu",
+				 STR_ARG(str_head(key, 80)), first_line(c, key));
 	message[text.tail] = '\0';
 	complain(c, message);
 }
@@ -236,10 +241,12 @@ static int entry_put(struct compiler *c, struct str key, struct str value)
 	uint32_t i = 0;
 
 	c->map.image = buf_str(c->image);
-	for (struct slot there; (there = slot_of(&c->map, (s.hash + i) & c->map.mask)).at != 0; i++) {
+	for (struct slot there; (there = slot_of(&c->map, (s.hash + i) & c->map.mask)).at != 0;
+	     i++) {
 		struct str k, old;
 
-		if (there.hash != s.hash || !entry_of(&c->map, there.at, &k, &old) || !str_ieq(k, key))
+		if (there.hash != s.hash || !entry_of(&c->map, there.at, &k, &old) ||
+		    !str_ieq(k, key))
 			continue;
 		repeated(c, key, old, value);
 		return 0;
@@ -247,7 +254,8 @@ static int entry_put(struct compiler *c, struct str key, struct str value)
 	s.at = entry_append(c, key, value);
 	if (s.at == 0)
 		return -1;
-	memcpy(c->image->p + c->image->head + HEAD + (size_t)((s.hash + i) & c->map.mask) * SLOT, &s, sizeof s);
+	memcpy(c->image->p + c->image->head + HEAD + (size_t)((s.hash + i) & c->map.mask) * SLOT,
+	       &s, sizeof s);
 	c->map.count++;
 	if (c->map.probes < i + 1)
 		c->map.probes = i + 1;
@@ -320,7 +328,8 @@ int state_map_compile(struct str path, struct str text, struct buf *image, struc
 			complain(&c, fault);
 	}
 	if (c.nerrors > STATE_MAP_ERRORS)
-		(void)buf_printf(errors, "%.*s: %u more problems\n", STR_ARG(path), c.nerrors - STATE_MAP_ERRORS);
+		(void)buf_printf(errors, "%.*s: %u more problems\n", STR_ARG(path),
+				 c.nerrors - STATE_MAP_ERRORS);
 	head_write(&c);
 	return c.nerrors ? -1 : 0;
 }
