@@ -22,6 +22,7 @@
 #define MASTER_BACKOFF_LONGEST (5 * CLOCK_SECOND)
 #define MASTER_STEADY          (10 * CLOCK_SECOND) /* who lived that long restarts at once */
 #define MASTER_PREPARE         (10 * CLOCK_SECOND) /* for all roles to load a snapshot */
+#define MASTER_LOAD (60 * CLOCK_SECOND)     /* for the loader: it has CPU time of its own to be cut by */
 #define MASTER_STOP            (3 * CLOCK_SECOND)  /* from STOP to SIGKILL */
 
 struct master;

@@ -297,7 +297,7 @@ static void begin_load(struct master_reload *r)
 	}
 	net_watch_init(&r->loader, r->master->loop, fd, loaded);
 	net_watch_want(&r->loader, EV_READ);
-	net_timer_start(&r->deadline, MASTER_PREPARE);
+	net_timer_start(&r->deadline, MASTER_LOAD);
 }
 
 static void begin_rollback(struct master_reload *r)
