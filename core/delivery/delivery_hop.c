@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-_Static_assert(DELIVERY_HOP_TEXT >= POLICY_NEXT_HOP, "what a policy may say has room here");
+_Static_assert(DELIVERY_HOP_TEXT > POLICY_NEXT_HOP, "what a policy may say has room here");
 
 static const struct str scheme[HOP_KINDS] = {
 	[HOP_SMTP] = { "smtp:", 5 },
@@ -127,6 +127,8 @@ static void path_name(struct path *p, struct str s)
 {
 	static const char hex[] = "0123456789ABCDEF";
 
+	if (s.n == 0) /* ""@example.org: "{local}.." must not become ".." */
+		path_byte(p, '%');
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 		bool is_plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||

@@ -19,7 +19,7 @@
 #include "fault.h"
 #include "net_address.h"
 
-#define DELIVERY_HOP_TEXT 256
+#define DELIVERY_HOP_TEXT 257 /* the longest next hop, and NUL */
 #define DELIVERY_PORT     25
 #define DELIVERY_MAILBOX  1024 /* bytes of a path with its placeholders filled in */
 

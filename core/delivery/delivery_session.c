@@ -152,8 +152,9 @@ static bool is_stale(const struct delivery_session *s, const struct smtp_client_
 	int code = s->client.reply.code;
 
 	return s->messages > 0 && s->client.phase == CLIENT_OVER && is_untouched &&
-	       (code == 0 || code == 421) && t->outcome == SMTP_DEFERRED && !s->lease->is_retried &&
-	       s->lease->undecided == s->lease->nrcpts;
+	       (code == 0 || code == 421) && t->outcome == SMTP_DEFERRED &&
+	       s->lease->undecided ==
+		       s->lease->nrcpts; /* once: a retried one gets a new connection */
 }
 
 static void over_again(struct delivery_session *s)

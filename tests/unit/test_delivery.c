@@ -345,6 +345,7 @@ TEST(a_body_that_cannot_be_read_never_ends)
 	rig_turns(20000);
 	assert_int_equal(peer.finished, 0);
 	assert_true(rig_logged("cannot be read"));
+	assert_true(rig_logged("\"status\":\"4.3.0\""));
 	finish();
 }
 

@@ -1,6 +1,7 @@
 #include "delivery_hop.h"
 
 #include "check.h"
+#include "policy_edit.h"
 
 static const struct {
 	struct str text, key; /* empty: not a next hop */
@@ -61,6 +62,7 @@ static const struct {
 	{ STR("maildir:/m/{local}"), STR("\"{domain}\"@example.org"), STR("/m/%7Bdomain%7D") },
 	{ STR("maildir:/m/{domain}"), STR("a@[192.0.2.1]"), STR("/m/%5B192.0.2.1%5D") },
 	{ STR("maildir:/m/{local}"), STR("\"a b\"@example.org"), STR("/m/a%20b") },
+	{ STR("maildir:/m/{local}.."), STR("\"\"@example.org"), STR("/m/%..") },
 };
 
 TEST(a_recipient_cannot_choose_another_directory)
@@ -93,6 +95,19 @@ TEST(a_path_that_grows_too_long_is_no_path)
 	assert_int_equal(delivery_hop_mailbox(&hop, &rcpt, path).n, 0);
 }
 
+TEST(the_longest_next_hop_has_a_key)
+{
+	char text[POLICY_NEXT_HOP + 2], key[DELIVERY_HOP_TEXT];
+	struct delivery_hop hop;
+	struct fault why;
+
+	memset(text, 'a', sizeof text);
+	memcpy(text, "maildir:/", 9);
+	assert_int_equal(delivery_hop_parse((struct str){ text, POLICY_NEXT_HOP }, &hop, &why), 0);
+	assert_int_equal(delivery_hop_key(&hop, key).n, POLICY_NEXT_HOP);
+	assert_int_equal(delivery_hop_parse((struct str){ text, POLICY_NEXT_HOP + 1 }, &hop, &why), -1);
+}
+
 TEST(a_root_ends_before_the_first_placeholder)
 {
 	static const struct {
@@ -120,6 +135,7 @@ int main(void)
 		cmocka_unit_test(a_next_hop_has_one_spelling),
 		cmocka_unit_test(a_recipient_cannot_choose_another_directory),
 		cmocka_unit_test(a_path_that_grows_too_long_is_no_path),
+		cmocka_unit_test(the_longest_next_hop_has_a_key),
 		cmocka_unit_test(a_root_ends_before_the_first_placeholder),
 	};
 

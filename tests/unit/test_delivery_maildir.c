@@ -1,5 +1,7 @@
 #include "delivery_rig.h"
 
+#include "delivery_body.h"
+
 #include "maildir_serve.h"
 
 #include <dirent.h>
@@ -304,6 +306,7 @@ TEST(a_helper_that_died_is_waited_for)
 				      .rcpts = { "a@example.net" },
 				      .body = body });
 	rig_turns(20000);
+	assert_true(rig.reads <= (IPC_SLOT_WINDOW + DELIVERY_BODY_AHEAD) / IPC_READ_MAX + 1);
 	close_helper();
 	rig_turns(20000);
 	assert_int_equal(rig.nresults, 0);
