@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@
 #include "rnd.h"
 
 #define ERRORS_MAX (256 * 1024)
+#define LISTEN_TRIES 100
+#define LISTEN_WAIT_MS 20
 
 const char *const master_phase_name[] = {
 	[MASTER_STARTING] = "starting",
@@ -281,6 +284,17 @@ static void add_roles(struct master *m)
 		master_role_add(m, ROLE_EDGE, i);
 }
 
+/* listen_patiently - after a crash the roles of our predecessor may hold the sockets for a moment */
+static int listen_patiently(struct master *m, const struct settings *s, struct fault *why)
+{
+	for (unsigned i = 0; i < LISTEN_TRIES; i++) {
+		if (master_listen_open(m, s, why) == 0 && master_listen_control(m, s, why) == 0)
+			return 0;
+		(void)poll(NULL, 0, LISTEN_WAIT_MS);
+	}
+	return -1;
+}
+
 static int boot(struct master *m, struct fault *why)
 {
 	const struct settings *s;
@@ -291,8 +305,8 @@ static int boot(struct master *m, struct fault *why)
 	if (load(m, why) < 0)
 		return -1;
 	s = &m->history[0]->settings;
-	if (privilege_prepare(s, why) < 0 || master_listen_open(m, s, why) < 0 ||
-	    master_listen_control(m, s, why) < 0 || privilege_drop(s, why) < 0)
+	if (privilege_prepare(s, why) < 0 || listen_patiently(m, s, why) < 0 ||
+	    privilege_drop(s, why) < 0)
 		return -1;
 	master_listen_commit(m, s);
 	if (watch_signals(m, why) < 0)

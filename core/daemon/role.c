@@ -37,8 +37,12 @@ void role_tell(struct role *r, const struct role_message *m)
 	(void)role_send(ROLE_LINK_FD, m, NULL);
 }
 
+static void stop(struct role *r);
+
 void role_idle(struct role *r)
 {
+	if (r->is_orphan)
+		stop(r); /* whoever comes next wants our ports and our lock */
 	role_tell(r, &(struct role_message){ .word = WORD_IDLE });
 }
 
@@ -323,6 +327,7 @@ static void link_ready(struct net_watch *w, int events)
 	if (got != STEP_ERROR)
 		return;
 	net_watch_want(&r->link, 0); /* the master is gone: finish what runs, then go */
+	r->is_orphan = true;
 	drain(r);
 	net_timer_start(&r->orphan, ROLE_ORPHAN);
 }

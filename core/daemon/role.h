@@ -62,6 +62,7 @@ struct role {
 	struct role_state state, next;
 	struct ipc_channel *events; /* to control; NULL: standard error */
 	bool is_started, is_draining;
+	bool is_orphan;                 /* the master is gone */
 };
 
 extern const struct role_ops role_edge_ops, role_spool_ops, role_deliver_ops, role_control_ops,

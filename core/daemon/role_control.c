@@ -158,6 +158,13 @@ static void commit(struct role *r)
 	admin_events_to(admin.events, r->state.settings.events.to);
 }
 
+/* drain - the master is gone: its successor wants the socket; events of the others are still written */
+static void drain(struct role *r)
+{
+	(void)r;
+	admin_control_free(&admin.control);
+}
+
 static void stop(struct role *r)
 {
 	(void)r;
@@ -173,5 +180,6 @@ const struct role_ops role_control_ops = {
 	.commit = commit,
 	.listener = listener,
 	.word = word,
+	.drain = drain,
 	.stop = stop,
 };

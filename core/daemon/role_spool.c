@@ -1,10 +1,16 @@
 #include "role.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "queue.h"
+
+#define LOCK_TRIES 500
+#define LOCK_WAIT_MS 20
+#define QUIET_US (CLOCK_SECOND / 4)
 
 /*
  * The working directory is the spool: entered while the path can still be walked, so that later neither a path nor a right to walk it
@@ -15,6 +21,9 @@ static struct {
 	struct spool *spool;
 	struct spool_file *file;
 	struct ipc_channel *edges[QUEUE_EDGES], *delivers[QUEUE_DELIVERS], *control;
+	struct role *role;
+	struct net_timer quiet;         /* runs when the master is gone */
+	uint64_t heard_us;              /* the last frame of anybody */
 } store;
 
 static struct queue_options queue_options_of(const struct settings *s)
@@ -55,6 +64,21 @@ static void attach(void)
 			queue_deliver_channel(store.queue, i, store.delivers[i]);
 }
 
+/* open_patiently - after a crash of the master our predecessor may still finish what it has, and hold the lock */
+static struct spool *open_patiently(const struct spool_options *o, struct fault *why)
+{
+	struct spool *spool = NULL;
+
+	for (unsigned i = 0; i < LOCK_TRIES; i++) {
+		why->sys = 0;
+		spool = spool_open(o, why);
+		if (spool || why->sys != EWOULDBLOCK)
+			break;
+		(void)poll(NULL, 0, LOCK_WAIT_MS);
+	}
+	return spool;
+}
+
 static int start(struct role *r, struct fault *why)
 {
 	const struct settings *s = &r->state.settings;
@@ -62,6 +86,7 @@ static int start(struct role *r, struct fault *why)
 	struct spool_options spool;
 	char path[4096];
 
+	store.role = r;
 	str_copy(path, sizeof path, s->spool);
 	if (chdir(path) < 0)
 		return fault_sys(why, "cannot enter the spool directory %s", path);
@@ -72,7 +97,7 @@ static int start(struct role *r, struct fault *why)
 		return -1;
 	store.queue = queue_new(r->loop, &queue);
 	spool = spool_options_of(s);
-	store.spool = spool_open(&spool, why);
+	store.spool = open_patiently(&spool, why);
 	if (!store.spool)
 		return -1;
 	queue_start(store.queue, store.spool);
@@ -110,7 +135,7 @@ static void channel(struct role *r, struct role_peer peer, struct ipc_channel *c
 
 static void frame(struct role *r, struct role_peer peer, const struct ipc_frame *f)
 {
-	(void)r;
+	store.heard_us = net_loop_now(r->loop);
 	if (!store.queue)
 		return;
 	if (peer.kind == ROLE_EDGE)
@@ -139,6 +164,22 @@ static void commit(struct role *r)
 	queue_options_set(store.queue, &o);
 }
 
+static void look_again(struct net_timer *t)
+{
+	if (net_loop_now(store.role->loop) - store.heard_us > QUIET_US)
+		role_idle(store.role);
+	else
+		net_timer_start(t, QUIET_US / 4);
+}
+
+/* drain - the master is gone: stay as long as edges and deliver finish what they have, they ask often then */
+static void drain(struct role *r)
+{
+	store.heard_us = net_loop_now(r->loop);
+	net_timer_init(&store.quiet, r->loop, look_again);
+	look_again(&store.quiet);
+}
+
 static void stop(struct role *r)
 {
 	(void)r;
@@ -154,5 +195,6 @@ const struct role_ops role_spool_ops = {
 	.frame = frame,
 	.writable = writable,
 	.commit = commit,
+	.drain = drain,
 	.stop = stop,
 };

@@ -37,7 +37,7 @@ static const struct rule rules[] = {
 	{ SCMP_SYS(epoll_wait), ALL }, { SCMP_SYS(epoll_pwait), ALL }, { SCMP_SYS(epoll_ctl), ALL }, { SCMP_SYS(epoll_create1), ALL },
 	{ SCMP_SYS(timerfd_settime), ALL }, { SCMP_SYS(timerfd_create), ALL },
 	{ SCMP_SYS(read), ALL }, { SCMP_SYS(write), ALL }, { SCMP_SYS(writev), ALL }, { SCMP_SYS(close), ALL },
-	{ SCMP_SYS(fstat), ALL }, { SCMP_SYS(fcntl), ALL },
+	{ SCMP_SYS(fstat), ALL },
 	/* the link to the master, descriptors in messages */
 	{ SCMP_SYS(recvmsg), ALL }, { SCMP_SYS(sendmsg), ALL },
 	/* the end of a process: assert, abort, signals */
@@ -49,8 +49,7 @@ static const struct rule rules[] = {
 	{ SCMP_SYS(sendto), NETWORK | BIT(ROLE_CONTROL) }, { SCMP_SYS(recvfrom), NETWORK | BIT(ROLE_CONTROL) },
 	{ SCMP_SYS(shutdown), NETWORK | BIT(ROLE_CONTROL) }, { SCMP_SYS(setsockopt), NETWORK | BIT(ROLE_CONTROL) },
 	{ SCMP_SYS(getsockopt), NETWORK | BIT(ROLE_CONTROL) }, { SCMP_SYS(getpeername), NETWORK | BIT(ROLE_CONTROL) },
-	{ SCMP_SYS(getsockname), NETWORK | BIT(ROLE_CONTROL) }, { SCMP_SYS(ioctl), NETWORK | BIT(ROLE_CONTROL) },
-	{ SCMP_SYS(connect), BIT(ROLE_DELIVER) | BIT(ROLE_CONTROL) }, { SCMP_SYS(bind), BIT(ROLE_DELIVER) },
+	{ SCMP_SYS(getsockname), NETWORK | BIT(ROLE_CONTROL) }, { SCMP_SYS(connect), BIT(ROLE_DELIVER) | BIT(ROLE_CONTROL) }, { SCMP_SYS(bind), BIT(ROLE_DELIVER) },
 	/* the CPU-time tick of policies */
 	{ SCMP_SYS(setitimer), SCRIPTED }, { SCMP_SYS(timer_create), SCRIPTED }, { SCMP_SYS(timer_settime), SCRIPTED },
 	{ SCMP_SYS(timer_delete), SCRIPTED }, { SCMP_SYS(getrusage), SCRIPTED }, { SCMP_SYS(clock_getres), SCRIPTED },
@@ -72,7 +71,7 @@ static const struct rule rules[] = {
 #ifdef MOONGATE_INSTRUMENTED
 /* What sanitizers and coverage need at run time and at exit: their reports, their shadow memory, their files. */
 static const int wider[] = {
-	SCMP_SYS(mmap), SCMP_SYS(mprotect), SCMP_SYS(openat), SCMP_SYS(open), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(lseek),
+	SCMP_SYS(mmap), SCMP_SYS(mprotect), SCMP_SYS(fcntl), SCMP_SYS(openat), SCMP_SYS(open), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(lseek),
 	SCMP_SYS(newfstatat), SCMP_SYS(sched_yield), SCMP_SYS(sigaltstack), SCMP_SYS(prlimit64), SCMP_SYS(getrlimit), SCMP_SYS(ioctl),
 	SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(ptrace), SCMP_SYS(prctl), SCMP_SYS(wait4), SCMP_SYS(getppid), SCMP_SYS(getuid),
 	SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(process_vm_readv), SCMP_SYS(getdents64), SCMP_SYS(stat),
@@ -88,6 +87,21 @@ static int allow(scmp_filter_ctx c, int call)
 	int rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, call, 0);
 
 	return rc == -EEXIST ? 0 : rc;
+}
+
+/*
+ * allow_fcntl - but not F_SETFL: the eventfds of a channel are one file for both ends, and a hijacked role
+ * could make its neighbour's reads block
+ */
+static int allow_fcntl(scmp_filter_ctx c)
+{
+	static const int commands[] = { F_GETFL, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC, F_GET_SEALS };
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < COUNT(commands); i++)
+		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+				      SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)commands[i]));
+	return rc;
 }
 
 /* allow_fstat - glibc's fstat() is a newfstatat() of an empty path */
@@ -148,6 +162,8 @@ static int add_rules(scmp_filter_ctx c, enum role_kind kind)
 #else
 	if (rc == 0)
 		rc = allow_memory(c);
+	if (rc == 0)
+		rc = allow_fcntl(c);
 	if (rc == 0 && (kind == ROLE_EDGE || kind == ROLE_DELIVER))
 		rc = allow_fstat(c);
 	if (rc == 0 && kind == ROLE_SPOOL)
