@@ -12,7 +12,7 @@
 #include "counter.h"
 #include "spool_core.h"
 
-enum { GROUP = 256, GROW_BELOW = 32 };
+enum { GROUP = 256, GROW_BELOW = SPOOL_STREAMS }; /* whatever begins at once finds them made */
 
 /* FREE -- open --> OPEN -- submit --> CLOSING -- synced --> USED -- its last message is finished --> LEAVING
    OPEN, CLOSING, USED -- abort, refused --> CLEARING; LEAVING -- that is durable --> CLEARING -- truncated --> FREE */

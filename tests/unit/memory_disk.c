@@ -7,7 +7,7 @@
 
 #include "step.h"
 
-enum { FD_BASE = 1000, FDS = 256 };
+enum { FD_BASE = 1000, FDS = 512 };
 
 static struct {
 	struct memory_file *file;

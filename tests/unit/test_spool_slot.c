@@ -212,6 +212,26 @@ static void slots_run_out_with_452_and_come_back(void **state)
 	assert_int_equal(free_slots(), 2);
 }
 
+static void as_many_as_can_be_written_at_once_are_always_ready(void **state)
+{
+	struct spool_slot *slots[SPOOL_STREAMS];
+
+	(void)state;
+	world_kill(&w);
+	w.options.slots = 2 * SPOOL_STREAMS;
+	assert_true(reopen());
+	for (int burst = 0; burst < 2; burst++) {
+		for (int i = 0; i < SPOOL_STREAMS; i++) {
+			slots[i] = open_slot();
+			assert_non_null(slots[i]);
+			stream(slots[i], 10);
+		}
+		for (int i = 0; i < SPOOL_STREAMS; i++)
+			submit(slots[i], NULL);
+		world_settle(&w);
+	}
+}
+
 /* The note that its message is finished must be durable before other bytes are put into the slot. */
 static void a_slot_is_not_used_again_before_its_end_is_durable(void **state)
 {
@@ -352,6 +372,7 @@ int main(void)
 		T(a_crash_before_the_submit_frees_the_slot),
 		T(an_aborted_slot_is_free_again_even_while_it_is_written),
 		T(slots_run_out_with_452_and_come_back),
+		T(as_many_as_can_be_written_at_once_are_always_ready),
 		T(a_slot_is_not_used_again_before_its_end_is_durable),
 		T(variants_share_a_slot_until_the_last_is_finished),
 		T(a_message_whose_slot_is_gone_is_set_aside_and_hurts_no_other),
