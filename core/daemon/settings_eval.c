@@ -42,7 +42,8 @@ static const char *found(lua_State *L, char text[FOUND])
 	} else if (type == LUA_TBOOLEAN) {
 		(void)snprintf(text, FOUND, "%s", lua_toboolean(L, -1) ? "true" : "false");
 	} else {
-		(void)snprintf(text, FOUND, "a %s", lua_typename(L, type));
+		(void)snprintf(text, FOUND, "%s%s", type == LUA_TNIL ? "" : "a ",
+			       lua_typename(L, type));
 	}
 	return text;
 }
@@ -186,6 +187,11 @@ static long sequence_length(struct eval *e, const struct setting *row,
 			settings_source_problem(e->source, place, "%s: expected %s without gaps",
 						row->path, setting_expected(row->type));
 		lua_pop(L, 2);
+		return -1;
+	}
+	if (seen != n) {
+		settings_source_problem(e->source, place, "%s: expected %s without gaps", row->path,
+					setting_expected(row->type));
 		return -1;
 	}
 	if (n <= row->most)

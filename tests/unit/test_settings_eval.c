@@ -111,6 +111,15 @@ static const struct {
 	{ "events = { level = 'loud' }",
 	  "12: events.level: expected \"debug\", \"info\", \"warn\" or \"error\", found \"loud\"" },
 	/* booleans */
+	{ "events = { to = 'file:' }",
+	  "12: events.to: expected \"stdout\", \"syslog\", \"syslog:/path\", \"none\" or "
+	  "\"file:PATH\", found \"file:\"" },
+	{ "events = { to = 'syslog:x' }",
+	  "12: events.to: expected \"stdout\", \"syslog\", \"syslog:/path\", \"none\" or "
+	  "\"file:PATH\", found \"syslog:x\"" },
+	{ "events = { to = 'syslog:/' }",
+	  "12: events.to: expected \"stdout\", \"syslog\", \"syslog:/path\", \"none\" or "
+	  "\"file:PATH\", found \"syslog:/\"" },
 	{ "routing_characters = true", NULL },
 	{ "routing_characters = 'false'", NULL },
 	{ "routing_characters = 1",
@@ -142,6 +151,10 @@ static const struct {
 	/* durations */
 	{ "drain = '1h'", NULL },
 	{ "drain = 0.5", NULL },
+	{ "drain = 0", NULL },
+	{ "drain = 3600", NULL },
+	{ "drain = -1", "1: drain: expected a duration like \"5m\" or \"1h30m\", or a number of "
+			"seconds, found the number -1" },
 	{ "drain = '1 h'", "1: drain: expected a duration like \"5m\" or \"1h30m\", or a number of "
 			   "seconds, found \"1 h\"" },
 	{ "drain = '2h'", "1: drain: must be between 0s and 1h" },
@@ -161,6 +174,8 @@ static const struct {
 	  "1: domains: expected a list of domain names, found the key `a`" },
 	{ "domains = { [1] = 'a', [9] = 'b' }",
 	  "1: domains: expected a list of domain names without gaps" },
+	{ "domains = { 'a', nil, 'c' }",
+	  "1: domains: expected a list of domain names without gaps" },
 	{ "domains = 5", "1: domains: expected a list of domain names, found the number 5" },
 	{ "domains = '*'", "1: domains: \"*\" is not a domain name" },
 	{ "relay = { domains = { 'a.example', '*' }, to = '127.0.0.1:25' }",
@@ -173,6 +188,14 @@ static const struct {
 	{ "route = { ['a b'] = '127.0.0.1:25' }", "11: route: \"a b\" is not a domain name" },
 	{ "route = 'x'", "1: route: expected a table of domains and next hops, found \"x\"" },
 	{ "maps = { recipients = 'r.txt' }", NULL },
+	{ "maps = { ['azAZ09_-.'] = 'r.txt' }", NULL },
+	{ "maps = { ['a@'] = 'r.txt' }",
+	  "10: maps: \"a@\" is not a name: letters, digits, \"_\", \"-\" and \".\" only" },
+	{ "maps = { [''] = 'r.txt' }", "10: maps: a name has between 1 and 64 bytes" },
+	{ "maps = { m012345678901234567890123456789012345678901234567890123456789012 = 'r.txt' }",
+	  NULL },
+	{ "maps = { m0123456789012345678901234567890123456789012345678901234567890123 = 'r.txt' }",
+	  "10: maps: a name has between 1 and 64 bytes" },
 	{ "maps = { ['a b'] = 'r.txt' }",
 	  "10: maps: \"a b\" is not a name: letters, digits, \"_\", \"-\" and \".\" only" },
 	/* groups and unknown names */
@@ -188,6 +211,7 @@ static const struct {
 	{ "limits = { 5 }", "12: limits: expected `name = value`, found a value without a name" },
 	{ "[true] = 5", "" },
 	/* across settings */
+	{ "retry = { first = '4h', longest = '4h', expire = '4h' }", NULL },
 	{ "retry = { first = '5h' }",
 	  "11: retry.first (5h) must not be longer than retry.longest (4h)" },
 	{ "timeouts = { data = '30m', session = '10m' }",
@@ -388,6 +412,56 @@ static void the_environment_is_read(void **state)
 	done(l);
 }
 
+static void lists_and_strings_have_their_bounds(void **state)
+{
+	struct buf text;
+	struct load *l;
+
+	(void)state;
+	for (unsigned extra = 0; extra < 2; extra++) {
+		buf_init(&text, MEMORY);
+		assert_true(buf_add(&text, STR("return { policy = 'p', listen = {")));
+		for (unsigned i = 0; i < SETTINGS_LISTENERS + extra; i++)
+			assert_true(buf_printf(&text, "'127.0.0.1:%u',", 2000 + i));
+		assert_true(buf_add(&text, STR("}, user = '")));
+		for (unsigned i = 0; i < SETTINGS_TEXT + extra; i++)
+			assert_true(buf_byte(&text, 'x'));
+		assert_true(buf_add(&text, STR("' }")));
+		l = load_bytes(buf_str(&text).p, buf_len(&text), "moongate.lua");
+		assert_int_equal(l->good, !extra);
+		assert_int_equal(l->settings.nlisten, extra ? 0 : SETTINGS_LISTENERS);
+		if (extra) {
+			assert_non_null(
+				strstr(buf_str(&l->report).p, "listen: at most 32, found 33\n"));
+			assert_non_null(strstr(buf_str(&l->report).p,
+					       "user: must have at most 1024 bytes, has 1025\n"));
+		}
+		done(l);
+		buf_fini(&text);
+	}
+}
+
+static void a_file_in_the_root_has_a_folder_too(void **state)
+{
+	struct load *l = load_bytes("", 0, "/nonexistent.lua");
+
+	(void)state;
+	assert_true(str_eq(l->source.folder, STR("/")));
+	assert_true(str_eq(settings_source_path(&l->source, STR("x/y")), STR("/x/y")));
+	assert_true(str_eq(settings_source_path(&l->source, STR("././x")), STR("/x")));
+	assert_true(str_eq(settings_source_path(&l->source, STR("/z")), STR("/z")));
+	assert_true(str_eq(settings_source_path(&l->source, STR(".")), STR("/")));
+	assert_int_equal(settings_source_path(&l->source, STR("")).n, 0);
+	assert_true(str_eq(settings_source_shown(&l->source, STR("/x/y")), STR("/x/y")));
+	done(l);
+	l = load_bytes("", 0, "../nowhere/m.lua");
+	assert_true(str_has_suffix(l->source.folder, STR("/../nowhere")));
+	assert_true(str_eq(
+		settings_source_shown(&l->source, settings_source_path(&l->source, STR("p.lua"))),
+		STR("../nowhere/p.lua")));
+	done(l);
+}
+
 static void values_arrive_in_their_units(void **state)
 {
 	struct load *l =
@@ -508,6 +582,8 @@ int main(void)
 		cmocka_unit_test(bytecode_is_refused),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_named),
 		cmocka_unit_test(the_environment_is_read),
+		cmocka_unit_test(lists_and_strings_have_their_bounds),
+		cmocka_unit_test(a_file_in_the_root_has_a_folder_too),
 		cmocka_unit_test(values_arrive_in_their_units),
 		cmocka_unit_test(paths_are_relative_to_the_file),
 		cmocka_unit_test(a_control_byte_never_reaches_the_terminal),
