@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Every file that core/README.md names exists, every layer and every hook is in it, and what it calls a symbol is one.
+# shellcheck disable=SC2016
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 bad=0
