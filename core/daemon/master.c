@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -323,6 +324,20 @@ static void leave(struct master *m)
 		close(m->listeners[i].fd);
 }
 
+/*
+ * allow_descriptors - a connection is one, and so is a big message in the queue; the usual limit of
+ * 1024 is there for select(), which nobody calls here
+ */
+static void allow_descriptors(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		r.rlim_cur = r.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
 int master_serve(const char *settings_path, bool single)
 {
 	static struct master m;
@@ -333,6 +348,7 @@ int master_serve(const char *settings_path, bool single)
 			     .next_number = 1,
 			     .control_fd = -1,
 			     .started_us = clock_wall() };
+	allow_descriptors();
 	rnd_init();
 	log_init("master", 0, LOG_LEVEL_INFO);
 	m.loop = net_loop_new();
