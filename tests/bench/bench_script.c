@@ -29,7 +29,12 @@ static void load(const char *text)
 {
 	struct script_source source = { STR("main"), STR("bench.lua"), str_of(text) };
 	struct script_options o = {
-		.loop = loop, .sources = &source, .nsources = 1, .cpu_us = 100000, .load_us = 2000000, .memory = 64 << 20,
+		.loop = loop,
+		.sources = &source,
+		.nsources = 1,
+		.cpu_us = 100000,
+		.load_us = 2000000,
+		.memory = 64 << 20,
 		.is_edge = true,
 	};
 	struct policy_generation *g = policy_generation_new(1, STR("0"));
@@ -56,7 +61,12 @@ static void transaction(void)
 	    !policy_address_copy(&arena, STR("bob@example.org"), &address))
 		exit(1);
 	r = policy_rcpt_add(&tx, address);
-	q = (struct policy_question){ .hook = HOOK_RCPT, .generation = set.active, .arena = &arena, .conn = &conn, .tx = &tx, .rcpt = r };
+	q = (struct policy_question){ .hook = HOOK_RCPT,
+				      .generation = set.active,
+				      .arena = &arena,
+				      .conn = &conn,
+				      .tx = &tx,
+				      .rcpt = r };
 }
 
 static void answered(struct policy_question *question)
@@ -111,7 +121,8 @@ static double best_of_five(unsigned every, unsigned rounds, bool asks)
 static void measure(const char *what, const char *text, unsigned every, unsigned rounds)
 {
 	load(text);
-	(void)printf("%-58s %8.0f ns\n", what, best_of_five(every, rounds, true) - best_of_five(every, rounds, false));
+	(void)printf("%-58s %8.0f ns\n", what,
+		     best_of_five(every, rounds, true) - best_of_five(every, rounds, false));
 }
 
 int main(void)
@@ -124,21 +135,29 @@ int main(void)
 	conn.peer_ip = STR("192.0.2.7");
 	conn.helo = STR("client.example");
 	policy_tx_init(&tx, &conn, &arena);
-	measure("no handler for the hook", "require 'moongate'.on('mail', function() end)", 8, ROUNDS);
+	measure("no handler for the hook", "require 'moongate'.on('mail', function() end)", 8,
+		ROUNDS);
 	measure("one handler, two fields, objects seen before",
 		"local gate = require 'moongate' gate.on('rcpt', function(tx, rcpt)\n"
-		"if rcpt.domain == 'x' and tx.helo == 'y' then return gate.reject() end end)", 1000, ROUNDS);
+		"if rcpt.domain == 'x' and tx.helo == 'y' then return gate.reject() end end)",
+		1000, ROUNDS);
 	measure("the same, each in a transaction of its own",
 		"local gate = require 'moongate' gate.on('rcpt', function(tx, rcpt)\n"
-		"if rcpt.domain == 'x' and tx.helo == 'y' then return gate.reject() end end)", 1, ROUNDS);
+		"if rcpt.domain == 'x' and tx.helo == 'y' then return gate.reject() end end)",
+		1, ROUNDS);
 	measure("one handler that refuses",
 		"local gate = require 'moongate' gate.on('rcpt', function(tx, rcpt)\n"
-		"return gate.reject(550, '5.1.1', 'no') end)", 1000, ROUNDS);
+		"return gate.reject(550, '5.1.1', 'no') end)",
+		1000, ROUNDS);
 	measure("ten handlers, one field each",
-		"local gate = require 'moongate' for i = 1, 10 do gate.on('rcpt', { name = 'h' .. i }, function(tx, rcpt)\n"
-		"if rcpt.domain == 'x' then return gate.reject() end end) end", 1000, ROUNDS / 10);
+		"local gate = require 'moongate' for i = 1, 10 do gate.on('rcpt', { name = 'h' .. "
+		"i }, function(tx, rcpt)\n"
+		"if rcpt.domain == 'x' then return gate.reject() end end) end",
+		1000, ROUNDS / 10);
 	measure("one handler that waits for the next turn",
-		"local gate = require 'moongate' gate.on('rcpt', function(tx, rcpt) gate.sleep(0) end)", 1000, ROUNDS / 10);
+		"local gate = require 'moongate' gate.on('rcpt', function(tx, rcpt) gate.sleep(0) "
+		"end)",
+		1000, ROUNDS / 10);
 	policy_tx_fini(&tx);
 	policy_conn_fini(&conn);
 	policy_set_fini(&set);
