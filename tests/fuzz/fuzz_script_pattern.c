@@ -27,12 +27,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		return 0;
 	pattern = copy(data + 1, length);
 	subject = copy(data + 1 + length, n - 1 - length);
-	script_pattern_init(&m, (struct str){ subject, n - 1 - length }, (struct str){ pattern, length });
+	script_pattern_init(&m, (struct str){ subject, n - 1 - length },
+			    (struct str){ pattern, length });
 	m.steps = 20000;
 	at = script_pattern_find(&m, 0, false, &end);
 	if (at >= 0 && (end < (size_t)at || end > n - 1 - length))
 		abort();
-	script_pattern_init(&m, (struct str){ subject, n - 1 - length }, (struct str){ pattern, length });
+	script_pattern_init(&m, (struct str){ subject, n - 1 - length },
+			    (struct str){ pattern, length });
 	(void)script_pattern_plain(&m, 0);
 	free(pattern);
 	free(subject);

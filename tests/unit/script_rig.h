@@ -55,20 +55,29 @@ static inline void rig_tx(struct rig *r)
 	r->rcpt->original = STR("Bob+tag@example.org");
 	r->msg = (struct policy_msg){
 		.tx = &r->tx,
-		.header = STR("Received: from a\r\n\tby b\r\nSubject: =?x?= hello\r\n  world\r\nX-A: 1\r\nx-a: 2\r\n"),
+		.header = STR("Received: from a\r\n\tby b\r\nSubject: =?x?= hello\r\n  "
+			      "world\r\nX-A: 1\r\nx-a: 2\r\n"),
 		.body = STR("a body\r\n"),
 		.size = 100,
 		.is_complete = true,
 		.hops = 1,
 	};
 	r->attempt = (struct policy_attempt){
-		.destination = STR("smtp:192.0.2.9:25"), .next_hop = STR("smtp:192.0.2.9:25"), .number = 2,
+		.destination = STR("smtp:192.0.2.9:25"),
+		.next_hop = STR("smtp:192.0.2.9:25"),
+		.number = 2,
 	};
 	r->result = (struct policy_result){
-		.rcpt = r->rcpt, .outcome = ATTEMPT_DEFERRED, .code = 451, .esc = STR("4.2.0"), .text = STR("later"),
+		.rcpt = r->rcpt,
+		.outcome = ATTEMPT_DEFERRED,
+		.code = 451,
+		.esc = STR("4.2.0"),
+		.text = STR("later"),
 	};
 	r->failures[0] = &r->result;
-	r->bounce = (struct policy_bounce){ .to = STR("alice@example.net"), .failures = r->failures, .nfailures = 1 };
+	r->bounce = (struct policy_bounce){ .to = STR("alice@example.net"),
+					    .failures = r->failures,
+					    .nfailures = 1 };
 }
 
 static inline void rig_tx_end(struct rig *r)
@@ -88,8 +97,13 @@ static inline void rig_init(struct rig *r)
 	buf_init(&r->log, 1 << 20);
 	arena_init(&r->arena, 1 << 20);
 	r->options = (struct script_options){
-		.loop = r->loop, .sources = r->sources, .maps = r->maps, .cpu_us = 10000, .load_us = 200000,
-		.memory = 4 << 20, .is_edge = true,
+		.loop = r->loop,
+		.sources = r->sources,
+		.maps = r->maps,
+		.cpu_us = 10000,
+		.load_us = 200000,
+		.memory = 4 << 20,
+		.is_edge = true,
 	};
 	policy_conn_init(&r->conn, &r->arena);
 	r->conn.id = id_make(1, 2);
@@ -106,7 +120,8 @@ static inline void rig_init(struct rig *r)
 static inline void rig_source(struct rig *r, const char *name, const char *path, const char *text)
 {
 	assert_true(r->options.nsources < RIG_SOURCES);
-	r->sources[r->options.nsources++] = (struct script_source){ str_of(name), str_of(path), str_of(text) };
+	r->sources[r->options.nsources++] =
+		(struct script_source){ str_of(name), str_of(path), str_of(text) };
 }
 
 /* rig_load - the generation is active afterwards; -1: r->errors says why */

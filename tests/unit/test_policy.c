@@ -41,7 +41,11 @@ static void destroy(struct policy_generation *g)
 }
 
 static const struct policy_ops ops = {
-	.ask = ask, .cancel = cancel, .activate = activate, .retire = retire, .destroy = destroy,
+	.ask = ask,
+	.cancel = cancel,
+	.activate = activate,
+	.retire = retire,
+	.destroy = destroy,
 };
 
 static struct policy_set set;
@@ -76,7 +80,8 @@ TEST(every_hook_and_verdict_has_a_name_and_is_found_by_it)
 	for (enum policy_hook hook = 0; hook < HOOKS; hook++) {
 		enum policy_hook found;
 
-		CHECK(hook, policy_hook_find(str_of(policy_hook_name[hook]), &found) && found == hook);
+		CHECK(hook,
+		      policy_hook_find(str_of(policy_hook_name[hook]), &found) && found == hook);
 		CHECK(hook, verdict_is_legal(hook, VERDICT_PASS));
 		CHECK_INT(hook, policy_hook_is_edge(hook), hook < HOOK_ROUTE);
 	}
@@ -86,24 +91,31 @@ TEST(every_hook_and_verdict_has_a_name_and_is_found_by_it)
 	CHECK(0, !policy_hook_find(STR(""), &(enum policy_hook){ 0 }));
 }
 
-/* DESIGN 4.1, read again from the page: a verdict by its first letters, T for trust, a for accept, A for abort. */
+/*
+ * DESIGN 4.1, read again from the page: a verdict by its first letters, T for trust, a for accept,
+ * A for abort.
+ */
 TEST(verdicts_are_legal_where_the_design_says)
 {
 	static const char letters[VERDICTS] = {
-		[VERDICT_PASS] = 'p', [VERDICT_ACCEPT] = 'a', [VERDICT_TRUST] = 't', [VERDICT_DEFER] = 'd',
-		[VERDICT_REJECT] = 'r', [VERDICT_DROP] = 'D', [VERDICT_ABORT] = 'A', [VERDICT_QUARANTINE] = 'q',
-		[VERDICT_HOLD] = 'h', [VERDICT_DISCARD] = 'x',
+		[VERDICT_PASS] = 'p',    [VERDICT_ACCEPT] = 'a',     [VERDICT_TRUST] = 't',
+		[VERDICT_DEFER] = 'd',   [VERDICT_REJECT] = 'r',     [VERDICT_DROP] = 'D',
+		[VERDICT_ABORT] = 'A',   [VERDICT_QUARANTINE] = 'q', [VERDICT_HOLD] = 'h',
+		[VERDICT_DISCARD] = 'x',
 	};
 	static const char *const legal[HOOKS] = {
-		[HOOK_CONNECT] = "patdrDA", [HOOK_EHLO] = "patdrDA", [HOOK_MAIL] = "patdrD", [HOOK_RCPT] = "patdrDx",
-		[HOOK_DATA] = "patdrD", [HOOK_HEADERS] = "padrDqhx", [HOOK_MESSAGE] = "padrDqhx",
-		[HOOK_MESSAGE_RCPT] = "padrqhx", [HOOK_DISCONNECT] = "p", [HOOK_ROUTE] = "phdrx", [HOOK_RESULT] = "pdr",
-		[HOOK_BOUNCE] = "pxq",
+		[HOOK_CONNECT] = "patdrDA",  [HOOK_EHLO] = "patdrDA",
+		[HOOK_MAIL] = "patdrD",      [HOOK_RCPT] = "patdrDx",
+		[HOOK_DATA] = "patdrD",      [HOOK_HEADERS] = "padrDqhx",
+		[HOOK_MESSAGE] = "padrDqhx", [HOOK_MESSAGE_RCPT] = "padrqhx",
+		[HOOK_DISCONNECT] = "p",     [HOOK_ROUTE] = "phdrx",
+		[HOOK_RESULT] = "pdr",       [HOOK_BOUNCE] = "pxq",
 	};
 
 	for (enum policy_hook hook = 0; hook < HOOKS; hook++)
 		for (enum verdict_kind kind = 0; kind < VERDICTS; kind++)
-			CHECK_INT(hook * 100 + kind, verdict_is_legal(hook, kind), strchr(legal[hook], letters[kind]) != NULL);
+			CHECK_INT(hook * 100 + kind, verdict_is_legal(hook, kind),
+				  strchr(legal[hook], letters[kind]) != NULL);
 }
 
 TEST(asking_nobody_is_pass_and_asking_somebody_asks_him)
@@ -165,7 +177,8 @@ TEST(too_many_alive_makes_the_oldest_overdue)
 		pins[i] = policy_pin(&set);
 	}
 	for (unsigned i = 0; i < COUNT(pins); i++)
-		CHECK_INT(i, policy_generation_is_overdue(pins[i]), i + GENERATIONS_ALIVE < COUNT(pins));
+		CHECK_INT(i, policy_generation_is_overdue(pins[i]),
+			  i + GENERATIONS_ALIVE < COUNT(pins));
 	CHECK(0, !policy_generation_is_overdue(NULL));
 	for (unsigned i = 0; i < COUNT(pins); i++)
 		policy_unpin(&set, &pins[i]);
@@ -175,7 +188,8 @@ TEST(too_many_alive_makes_the_oldest_overdue)
 
 TEST(a_set_without_a_generation_pins_nothing)
 {
-	struct policy_generation *pin = policy_pin(&set), *never = policy_generation_new(9, STR("0"));
+	struct policy_generation *pin = policy_pin(&set),
+				 *never = policy_generation_new(9, STR("0"));
 
 	CHECK(0, !pin);
 	policy_unpin(&set, &pin);

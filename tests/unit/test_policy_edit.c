@@ -35,7 +35,10 @@ static int end(void **state)
 static int add_header(const char *name, const char *value)
 {
 	return policy_edit_header(&tx, NULL,
-				  &(struct header_edit){ .kind = HEADER_ADD_END, .name = str_of(name), .value = str_of(value) }, &why);
+				  &(struct header_edit){ .kind = HEADER_ADD_END,
+							 .name = str_of(name),
+							 .value = str_of(value) },
+				  &why);
 }
 
 TEST(staged_edits_are_seen_after_apply_and_in_order)
@@ -175,7 +178,8 @@ TEST(addresses_have_one_spelling_and_parts)
 		CHECK_STR(i, got.local, str_of(addresses[i].local));
 		CHECK_STR(i, got.domain, str_of(addresses[i].domain));
 	}
-	CHECK(0, !policy_address_copy(&arena, STR(""), &got) && !policy_address_copy(&arena, STR("x"), &got));
+	CHECK(0, !policy_address_copy(&arena, STR(""), &got) &&
+			 !policy_address_copy(&arena, STR("x"), &got));
 }
 
 int main(void)

@@ -21,7 +21,8 @@ static int end(void **state)
 
 static bool set_text(const char *name, struct str text)
 {
-	return policy_vars_set(&v, str_of(name), &(struct policy_var){ .type = VAR_STRING, .text = text });
+	return policy_vars_set(&v, str_of(name),
+			       &(struct policy_var){ .type = VAR_STRING, .text = text });
 }
 
 TEST(values_come_back_as_they_were_set)
@@ -29,10 +30,16 @@ TEST(values_come_back_as_they_were_set)
 	struct policy_var got;
 
 	CHECK(0, set_text("s", STR("a\0b")));
-	CHECK(0, policy_vars_set(&v, STR("i"), &(struct policy_var){ .type = VAR_INTEGER, .integer = INT64_MIN }));
-	CHECK(0, policy_vars_set(&v, STR("n"), &(struct policy_var){ .type = VAR_NUMBER, .number = -0.5 }));
-	CHECK(0, policy_vars_set(&v, STR("b"), &(struct policy_var){ .type = VAR_BOOLEAN, .integer = 1 }));
-	CHECK(0, policy_vars_set(&v, STR("l"), &(struct policy_var){ .type = VAR_LIST, .text = STR("\1\0\0\0x\0\0\0\0") }));
+	CHECK(0,
+	      policy_vars_set(&v, STR("i"),
+			      &(struct policy_var){ .type = VAR_INTEGER, .integer = INT64_MIN }));
+	CHECK(0, policy_vars_set(&v, STR("n"),
+				 &(struct policy_var){ .type = VAR_NUMBER, .number = -0.5 }));
+	CHECK(0, policy_vars_set(&v, STR("b"),
+				 &(struct policy_var){ .type = VAR_BOOLEAN, .integer = 1 }));
+	CHECK(0, policy_vars_set(&v, STR("l"),
+				 &(struct policy_var){ .type = VAR_LIST,
+						       .text = STR("\1\0\0\0x\0\0\0\0") }));
 	got = policy_vars_get(&v, STR("s"));
 	CHECK_STR(1, got.text, STR("a\0b"));
 	CHECK(2, policy_vars_get(&v, STR("i")).integer == INT64_MIN);
@@ -45,7 +52,8 @@ TEST(values_come_back_as_they_were_set)
 
 TEST(setting_again_replaces_and_none_removes)
 {
-	CHECK(0, set_text("a", STR("1")) && set_text("b", STR("2")) && set_text("a", STR("longer")));
+	CHECK(0,
+	      set_text("a", STR("1")) && set_text("b", STR("2")) && set_text("a", STR("longer")));
 	CHECK_STR(0, policy_vars_get(&v, STR("a")).text, STR("longer"));
 	CHECK_INT(0, v.count, 2);
 	CHECK(1, policy_vars_set(&v, STR("b"), &(struct policy_var){ .type = VAR_NONE }));
@@ -66,9 +74,12 @@ TEST(beyond_a_bound_nothing_changes)
 	CHECK(3, set_text("a", (struct str){ big, POLICY_VARS_BYTES - 7 }));
 	CHECK(4, !set_text("b", STR("")));
 	CHECK(5, set_text("a", STR("1")));
-	CHECK(6, !policy_vars_set(&v, (struct str){ big, POLICY_VARS_NAME + 1 }, &(struct policy_var){ .type = VAR_BOOLEAN }));
+	CHECK(6, !policy_vars_set(&v, (struct str){ big, POLICY_VARS_NAME + 1 },
+				  &(struct policy_var){ .type = VAR_BOOLEAN }));
 	CHECK(7, !set_text("", STR("1")) && !set_text("a b", STR("1")));
-	CHECK(8, !policy_vars_set(&v, STR("l"), &(struct policy_var){ .type = VAR_LIST, .text = STR("\5\0\0\0x") }));
+	CHECK(8,
+	      !policy_vars_set(&v, STR("l"),
+			       &(struct policy_var){ .type = VAR_LIST, .text = STR("\5\0\0\0x") }));
 	for (unsigned i = 1; i < POLICY_VARS; i++) {
 		(void)snprintf(name, sizeof name, "k%u", i);
 		CHECK(i, set_text(name, STR("")));
@@ -105,8 +116,11 @@ TEST(foreign_bytes_are_checked_whole)
 	struct str packed, cut;
 
 	CHECK(0, set_text("a", STR("12")));
-	CHECK(0, policy_vars_set(&v, STR("b"), &(struct policy_var){ .type = VAR_BOOLEAN, .integer = 1 }));
-	CHECK(0, policy_vars_set(&v, STR("l"), &(struct policy_var){ .type = VAR_LIST, .text = STR("\1\0\0\0x") }));
+	CHECK(0, policy_vars_set(&v, STR("b"),
+				 &(struct policy_var){ .type = VAR_BOOLEAN, .integer = 1 }));
+	CHECK(0,
+	      policy_vars_set(&v, STR("l"),
+			      &(struct policy_var){ .type = VAR_LIST, .text = STR("\1\0\0\0x") }));
 	packed = policy_vars_packed(&v);
 	for (size_t n = 0; n < packed.n; n++) {
 		bool whole = n == 0 || n == 9 || n == 17;
@@ -124,14 +138,16 @@ TEST(foreign_bytes_are_checked_whole)
 			p = (char *)(uintptr_t)cut.p;
 			p[i] = (char)(p[i] ^ 1 << bit);
 			if (policy_vars_unpack(&copy, cut))
-				CHECK(i, copy.count >= 1 && copy.count <= 3);    /* one may swallow the next */
+				CHECK(i, copy.count >= 1 &&
+						 copy.count <= 3); /* one may swallow the next */
 			heap_free(cut);
 		}
-	CHECK(1, !policy_vars_unpack(&copy, STR("\4\1\1\0\0\0a\2")));   /* a boolean of 2 */
-	CHECK(2, !policy_vars_unpack(&copy, STR("\4\1\1\0\0\0a\1\4\1\1\0\0\0a\1")));   /* a name twice */
-	CHECK(3, !policy_vars_unpack(&copy, STR("\2\1\1\0\0\0a\1")));   /* a short integer */
-	CHECK(4, !policy_vars_unpack(&copy, STR("\0\1\0\0\0\0a")));     /* no type */
-	CHECK(5, !policy_vars_unpack(&copy, STR("\6\1\0\0\0\0a")));     /* no known type */
+	CHECK(1, !policy_vars_unpack(&copy, STR("\4\1\1\0\0\0a\2"))); /* a boolean of 2 */
+	CHECK(2,
+	      !policy_vars_unpack(&copy, STR("\4\1\1\0\0\0a\1\4\1\1\0\0\0a\1"))); /* a name twice */
+	CHECK(3, !policy_vars_unpack(&copy, STR("\2\1\1\0\0\0a\1"))); /* a short integer */
+	CHECK(4, !policy_vars_unpack(&copy, STR("\0\1\0\0\0\0a")));   /* no type */
+	CHECK(5, !policy_vars_unpack(&copy, STR("\6\1\0\0\0\0a")));   /* no known type */
 	policy_vars_fini(&copy);
 }
 
@@ -139,10 +155,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
-		T(values_come_back_as_they_were_set),
-		T(setting_again_replaces_and_none_removes),
-		T(beyond_a_bound_nothing_changes),
-		T(packed_bytes_make_the_same_vars),
+		T(values_come_back_as_they_were_set), T(setting_again_replaces_and_none_removes),
+		T(beyond_a_bound_nothing_changes),    T(packed_bytes_make_the_same_vars),
 		T(foreign_bytes_are_checked_whole),
 	};
 

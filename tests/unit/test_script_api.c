@@ -27,11 +27,15 @@ static int close_api(void **state)
 	return 0;
 }
 
-/* names - of the list at the top (each a table with .name, or [1]), sorted, as one text; pops the list */
+/*
+ * names - of the list at the top (each a table with .name, or [1]), sorted, as one text; pops the
+ * list
+ */
 static void names(char *to, size_t size)
 {
 	static const char code[] =
-		"local list, out = ..., {} for _, item in ipairs(list) do out[#out + 1] = type(item) == 'table' and "
+		"local list, out = ..., {} for _, item in ipairs(list) do out[#out + 1] = "
+		"type(item) == 'table' and "
 		"(item.name or item[1]) or item end table.sort(out) return table.concat(out, ' ')";
 
 	if (luaL_loadstring(L, code) != LUA_OK)
@@ -108,13 +112,17 @@ TEST(the_module_has_the_functions_that_are_described)
 
 	rig_init(&r);
 	rig_source(&r, "main", "p.lua",
-		   "local names = {} for name in pairs(require 'moongate') do names[#names + 1] = name end\n"
+		   "local names = {} for name in pairs(require 'moongate') do names[#names + 1] = "
+		   "name end\n"
 		   "table.sort(names) error(table.concat(names, ' '), 0)");
 	CHECK_INT(0, rig_load(&r), -1);
-	(void)str_copy(real, sizeof real, str_trim(str_drop(buf_str(&r.errors), strlen("p.lua:1: "))));
+	(void)str_copy(real, sizeof real,
+		       str_trim(str_drop(buf_str(&r.errors), strlen("p.lua:1: "))));
 	rig_fini(&r);
-	if (luaL_loadstring(L, "local api, all = ..., {} for _, f in ipairs(api.functions) do all[#all + 1] = f end\n"
-			       "for _, f in ipairs(api.verdicts) do all[#all + 1] = f end return all, api.verdicts") != LUA_OK)
+	if (luaL_loadstring(L, "local api, all = ..., {} for _, f in ipairs(api.functions) do "
+			       "all[#all + 1] = f end\n"
+			       "for _, f in ipairs(api.verdicts) do all[#all + 1] = f end return "
+			       "all, api.verdicts") != LUA_OK)
 		fail_msg("%s", lua_tostring(L, -1));
 	lua_pushvalue(L, 1);
 	lua_call(L, 1, 2);
@@ -146,9 +154,18 @@ TEST(handler_options_are_described)
 }
 
 static const char *const arguments[HOOKS] = {
-	[HOOK_CONNECT] = "conn", [HOOK_EHLO] = "conn", [HOOK_MAIL] = "tx", [HOOK_RCPT] = "rcpt tx", [HOOK_DATA] = "tx",
-	[HOOK_HEADERS] = "msg tx", [HOOK_MESSAGE] = "msg tx", [HOOK_MESSAGE_RCPT] = "msg rcpt tx", [HOOK_DISCONNECT] = "conn",
-	[HOOK_ROUTE] = "rcpt tx", [HOOK_RESULT] = "attempt result tx", [HOOK_BOUNCE] = "bounce tx",
+	[HOOK_CONNECT] = "conn",
+	[HOOK_EHLO] = "conn",
+	[HOOK_MAIL] = "tx",
+	[HOOK_RCPT] = "rcpt tx",
+	[HOOK_DATA] = "tx",
+	[HOOK_HEADERS] = "msg tx",
+	[HOOK_MESSAGE] = "msg tx",
+	[HOOK_MESSAGE_RCPT] = "msg rcpt tx",
+	[HOOK_DISCONNECT] = "conn",
+	[HOOK_ROUTE] = "rcpt tx",
+	[HOOK_RESULT] = "attempt result tx",
+	[HOOK_BOUNCE] = "bounce tx",
 };
 
 TEST(hooks_have_the_arguments_and_verdicts_that_are_described)
@@ -185,16 +202,22 @@ TEST(hooks_have_the_arguments_and_verdicts_that_are_described)
 
 TEST(every_description_has_its_parts)
 {
-	static const char code[] =
-		"local api = ...\n"
-		"local function list(items, what)\n"
-		"  for _, f in ipairs(items) do assert(f.name and f.doc and type(f.args) == 'table', what)\n"
-		"    for _, a in ipairs(f.args) do if type(a) == 'table' then assert(a[1] and a[2], f.name) end end\n"
-		"    if f.example then assert(load('local gate, tx, rcpt, msg = ...; ' .. f.example), f.example) end end end\n"
-		"list(api.hooks, 'hook') list(api.functions, 'function') list(api.verdicts, 'verdict')\n"
-		"for name, class in pairs(api.classes) do assert(class.doc, name) list(class.methods, name)\n"
-		"  for _, field in ipairs(class.fields) do assert(field[1] and field[2], name) end end\n"
-		"for _, option in ipairs(api.handler_options) do assert(option.name and option.type and option.doc) end";
+	static const char code[] = "local api = ...\n"
+				   "local function list(items, what)\n"
+				   "  for _, f in ipairs(items) do assert(f.name and f.doc and "
+				   "type(f.args) == 'table', what)\n"
+				   "    for _, a in ipairs(f.args) do if type(a) == 'table' then "
+				   "assert(a[1] and a[2], f.name) end end\n"
+				   "    if f.example then assert(load('local gate, tx, rcpt, msg = "
+				   "...; ' .. f.example), f.example) end end end\n"
+				   "list(api.hooks, 'hook') list(api.functions, 'function') "
+				   "list(api.verdicts, 'verdict')\n"
+				   "for name, class in pairs(api.classes) do assert(class.doc, "
+				   "name) list(class.methods, name)\n"
+				   "  for _, field in ipairs(class.fields) do assert(field[1] and "
+				   "field[2], name) end end\n"
+				   "for _, option in ipairs(api.handler_options) do "
+				   "assert(option.name and option.type and option.doc) end";
 
 	if (luaL_loadstring(L, code) != LUA_OK)
 		fail_msg("%s", lua_tostring(L, -1));

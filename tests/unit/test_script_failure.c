@@ -1,5 +1,8 @@
 /* layer: script */
-/* Whatever a handler does wrong, in whatever hook: 451, named and counted, and the next question is answered as ever. */
+/*
+ * Whatever a handler does wrong, in whatever hook: 451, named and counted, and the next question is
+ * answered as ever.
+ */
 #define _GNU_SOURCE
 #include "script_rig.h"
 #include "turns.h"
@@ -12,30 +15,41 @@ static struct counter_slab slab;
 /* Each handler fails in its own way; `message` is what the event says about it. */
 static const struct {
 	const char *body, *message;
-	bool everywhere;        /* tried in every hook; the others in one */
+	bool everywhere; /* tried in every hook; the others in one */
 } failures[] = {
 	{ "while true do end", "CPU time", true },
 	{ "for i = 1, math.huge do end", "CPU time", false },
-	{ "local x <close> = setmetatable({}, { __close = function() while true do end end }) while true do end", "CPU time", false },
+	{ "local x <close> = setmetatable({}, { __close = function() while true do end end }) "
+	  "while true do end",
+	  "CPU time", false },
 	{ "while true do pcall(function() while true do end end) end", "CPU time", false },
-	{ "local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end }) return t[1]", "overflow", false },
+	{ "local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end }) return "
+	  "t[1]",
+	  "overflow", false },
 	{ "local function f() return f() end f()", "CPU time", false },
 	{ "local function f() return 1 + f() end f()", "memory", false },
-	{ "local x <close> = setmetatable({}, { __close = function() while true do end end }) error('first')", "CPU time", false },
-	{ "local x <close> = setmetatable({}, { __close = function() while true do end end })", "CPU time", false },
-	{ "pcall(function() local x <close> = setmetatable({}, { __close = function() while true do end end }) error() end)",
+	{ "local x <close> = setmetatable({}, { __close = function() while true do end end }) "
+	  "error('first')",
+	  "CPU time", false },
+	{ "local x <close> = setmetatable({}, { __close = function() while true do end end })",
+	  "CPU time", false },
+	{ "pcall(function() local x <close> = setmetatable({}, { __close = function() while true "
+	  "do end end }) error() end)",
 	  "CPU time", false },
 	{ "xpcall(error, function() while true do end end)", "CPU time", false },
 	{ "local s = 'x' while true do s = s .. s end", "memory", false },
 	{ "local t = {} while true do t[#t + 1] = {} end", "memory", true },
-	{ "local t = {} while true do pcall(function() while true do t[#t + 1] = ('x'):rep(1000) end end) end", "memory", false },
+	{ "local t = {} while true do pcall(function() while true do t[#t + 1] = ('x'):rep(1000) "
+	  "end end) end",
+	  "memory", false },
 	{ "while true do (('a'):rep(300) .. 'b'):find('a*a*a*a*c') end", "too long", false },
 	{ "while true do pcall(string.find, ('a'):rep(300), 'a*a*a*a*c') end", "CPU time", false },
 	{ "error('broken')", "policy.lua:2: broken", true },
 	{ "error('without a place', 0)", "without a place", false },
 	{ "error({ code = 1 })", "called with a table", true },
 	{ "error()", "called with a nil", false },
-	{ "error(setmetatable({}, { __tostring = function() while true do end end }))", "called with a table", false },
+	{ "error(setmetatable({}, { __tostring = function() while true do end end }))",
+	  "called with a table", false },
 	{ "local x = nil; return x.field", "attempt to index a nil value (local 'x')", false },
 	{ "return 'accept'", "returned a string", true },
 	{ "return 250", "returned a number", false },
@@ -48,8 +62,10 @@ static const struct {
 	{ "counter = 1", "cannot set \\\"counter\\\"", false },
 	{ "gate.sleep('soon')", "is no duration", false },
 	{ "gate.sleep(-1)", "is no number of seconds", false },
-	{ "table.sort({ 1, 2, 3 }, function() gate.sleep(1) end)", "not possible inside table.sort", true },
-	{ "('x'):gsub('x', function() gate.sleep(1) end)", "not possible inside table.sort, gsub", false },
+	{ "table.sort({ 1, 2, 3 }, function() gate.sleep(1) end)", "not possible inside table.sort",
+	  true },
+	{ "('x'):gsub('x', function() gate.sleep(1) end)", "not possible inside table.sort, gsub",
+	  false },
 	{ "gate.on('rcpt', function() end)", "belongs to the top level", false },
 	{ "gate.sleep(500)", "longer than its timeout of 2 s", true },
 	{ "pcall(gate.sleep, 500) return gate.accept()", "longer than its timeout of 2 s", false },
@@ -57,7 +73,9 @@ static const struct {
 	{ "gate.sleep(0.001) while true do end", "CPU time", true },
 	{ "gate.sleep(0.001) error('late')", "policy.lua:2: late", false },
 	{ "gate.sleep(0.001) return 7", "returned a number", false },
-	{ "local x <close> = setmetatable({}, { __close = function() gate.sleep(1) end }) gate.sleep(500)", "longer than", true },
+	{ "local x <close> = setmetatable({}, { __close = function() gate.sleep(1) end }) "
+	  "gate.sleep(500)",
+	  "longer than", true },
 };
 
 static int begin(void **state)
@@ -102,7 +120,7 @@ static void ask(enum policy_hook hook)
 	}
 }
 
-static enum policy_hook other;          /* where a sound handler answers */
+static enum policy_hook other; /* where a sound handler answers */
 
 static void failing(const char *hook, const char *body, const char *options)
 {
@@ -111,9 +129,11 @@ static void failing(const char *hook, const char *body, const char *options)
 	other = strcmp(hook, "ehlo") == 0 ? HOOK_MAIL : HOOK_EHLO;
 
 	(void)snprintf(text, sizeof text,
-		       "local gate = require 'moongate'; gate.on('%s', { name = 'bad', timeout = '2s'%s }, function(a, b, c)\n%s\nend)\n"
+		       "local gate = require 'moongate'; gate.on('%s', { name = 'bad', timeout = "
+		       "'2s'%s }, function(a, b, c)\n%s\nend)\n"
 		       "gate.on('%s', { name = 'good', priority = 900 }, function() end)\n"
-		       "gate.on('%s', { name = 'other', priority = 100 }, function() return gate.reject(521, '5.0.0', 'fine') end)",
+		       "gate.on('%s', { name = 'other', priority = 100 }, function() return "
+		       "gate.reject(521, '5.0.0', 'fine') end)",
 		       hook, options, body, hook, policy_hook_name[other]);
 	buf_reset(&r.log);
 	rig_policy(&r, text);
@@ -127,7 +147,10 @@ static void others_are_unaffected(size_t row)
 	CHECK_STR(row, r.q.verdict.rule, STR("other"));
 }
 
-/* A hook that raised leaves Lua 5.4.4's thread with its hooks off: the next loop on it must be stopped all the same. */
+/*
+ * A hook that raised leaves Lua 5.4.4's thread with its hooks off: the next loop on it must be
+ * stopped all the same.
+ */
 TEST(a_loop_is_stopped_as_often_as_it_comes)
 {
 	failing("rcpt", "while true do end", "");
@@ -146,7 +169,8 @@ TEST(every_failure_in_every_hook_is_451_and_harms_nobody_else)
 
 			if (!failures[i].everywhere && hook != HOOK_RCPT)
 				continue;
-			r.options.cpu_us = strcmp(failures[i].message, "CPU time") == 0 ? 10000 : 1000000;
+			r.options.cpu_us =
+				strcmp(failures[i].message, "CPU time") == 0 ? 10000 : 1000000;
 			failing(policy_hook_name[hook], failures[i].body, "");
 			ask(hook);
 			CHECK(i, !r.q.task);
@@ -194,14 +218,20 @@ TEST(a_failing_monitor_decides_nothing)
 TEST(edits_of_a_failed_handler_are_dropped)
 {
 	static const char *const after[] = {
-		"error('x')", "while true do end", "return 5", "gate.sleep(500)", "gate.sleep(0.001) error('x')",
+		"error('x')",
+		"while true do end",
+		"return 5",
+		"gate.sleep(500)",
+		"gate.sleep(0.001) error('x')",
 	};
 
 	for (size_t i = 0; i < COUNT(after); i++) {
 		char body[512];
 
-		(void)snprintf(body, sizeof body, "a:add_header('X-Bad', '1') a:set_sender('evil@example.org') "
-						  "b:permit() b:route('192.0.2.1:25') %s", after[i]);
+		(void)snprintf(body, sizeof body,
+			       "a:add_header('X-Bad', '1') a:set_sender('evil@example.org') "
+			       "b:permit() b:route('192.0.2.1:25') %s",
+			       after[i]);
 		failing("rcpt", body, "");
 		ask(HOOK_RCPT);
 		CHECK_INT(i, r.q.verdict.kind, VERDICT_DEFER);
@@ -225,8 +255,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_loop_is_stopped_as_often_as_it_comes, begin, end),
-		cmocka_unit_test_setup_teardown(every_failure_in_every_hook_is_451_and_harms_nobody_else, begin, end),
-		cmocka_unit_test_setup_teardown(on_error_pass_goes_on_and_reject_rejects, begin, end),
+		cmocka_unit_test_setup_teardown(
+			every_failure_in_every_hook_is_451_and_harms_nobody_else, begin, end),
+		cmocka_unit_test_setup_teardown(on_error_pass_goes_on_and_reject_rejects, begin,
+						end),
 		cmocka_unit_test_setup_teardown(a_failing_monitor_decides_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(edits_of_a_failed_handler_are_dropped, begin, end),
 		cmocka_unit_test_setup_teardown(a_hog_leaves_room_for_the_next_one, begin, end),

@@ -30,7 +30,8 @@ static void agree(size_t row, struct str subject, struct str pattern)
 {
 	struct script_pattern m;
 	bool anchored = pattern.n > 0 && pattern.p[0] == '^';
-	struct str exact = heap_copy(subject), behind = heap_copy(anchored ? str_drop(pattern, 1) : pattern);
+	struct str exact = heap_copy(subject),
+		   behind = heap_copy(anchored ? str_drop(pattern, 1) : pattern);
 	size_t end = 0;
 	ptrdiff_t at;
 	int status;
@@ -51,17 +52,20 @@ static void agree(size_t row, struct str subject, struct str pattern)
 	status = lua_pcall(L, 2, LUA_MULTRET, 0);
 	if (status != LUA_OK) {
 		if (m.fault == PATTERN_FINE)
-			fail_msg("row %zu: '%.*s' on '%.*s': Lua says %s", row, STR_ARG(pattern), STR_ARG(subject),
-				 lua_tostring(L, -1));
+			fail_msg("row %zu: '%.*s' on '%.*s': Lua says %s", row, STR_ARG(pattern),
+				 STR_ARG(subject), lua_tostring(L, -1));
 	} else if (m.fault != PATTERN_FINE) {
-		fail_msg("row %zu: '%.*s' on '%.*s': %s", row, STR_ARG(pattern), STR_ARG(subject), script_pattern_text(m.fault));
+		fail_msg("row %zu: '%.*s' on '%.*s': %s", row, STR_ARG(pattern), STR_ARG(subject),
+			 script_pattern_text(m.fault));
 	} else if (lua_isnil(L, 1)) {
 		if (at >= 0)
-			fail_msg("row %zu: '%.*s' on '%.*s': Lua finds nothing", row, STR_ARG(pattern), STR_ARG(subject));
+			fail_msg("row %zu: '%.*s' on '%.*s': Lua finds nothing", row,
+				 STR_ARG(pattern), STR_ARG(subject));
 	} else {
 		if (at + 1 != lua_tointeger(L, 1) || (lua_Integer)end != lua_tointeger(L, 2))
-			fail_msg("row %zu: '%.*s' on '%.*s': %td..%zu, not %lld..%lld", row, STR_ARG(pattern), STR_ARG(subject),
-				 at + 1, end, lua_tointeger(L, 1), lua_tointeger(L, 2));
+			fail_msg("row %zu: '%.*s' on '%.*s': %td..%zu, not %lld..%lld", row,
+				 STR_ARG(pattern), STR_ARG(subject), at + 1, end,
+				 lua_tointeger(L, 1), lua_tointeger(L, 2));
 		CHECK_INT(row, m.ncaptures, lua_gettop(L) - 2);
 		for (unsigned i = 0; i < m.ncaptures; i++) {
 			int index = (int)i + 3;
@@ -69,11 +73,13 @@ static void agree(size_t row, struct str subject, struct str pattern)
 			const char *p;
 
 			if (m.captures[i].n == CAPTURE_POSITION) {
-				CHECK_INT(row, m.captures[i].p - m.subject.p + 1, lua_tointeger(L, index));
+				CHECK_INT(row, m.captures[i].p - m.subject.p + 1,
+					  lua_tointeger(L, index));
 				continue;
 			}
 			p = lua_tolstring(L, index, &n);
-			CHECK_STR(row, ((struct str){ m.captures[i].p, (size_t)m.captures[i].n }), ((struct str){ p, n }));
+			CHECK_STR(row, ((struct str){ m.captures[i].p, (size_t)m.captures[i].n }),
+				  ((struct str){ p, n }));
 		}
 	}
 	heap_free(exact);
@@ -157,8 +163,10 @@ static unsigned dice(unsigned sides)
 TEST(made_patterns_agree_with_lua)
 {
 	static const char *const pieces[] = {
-		"a", "b", "ab", ".", "%a", "%d", "%w", "%s", "%A", "[ab]", "[^a]", "[a-c]", "%%", "(", ")", "()", "*", "+", "-", "?",
-		"^", "$", "%1", "%2", "%b()", "%bab", "%f[ab]", "%f[^a]", "[", "]", "(a)", "(.-)", "(b*)", "1", " ", "%", "[%a1]", "c",
+		"a",    "b",     "ab",   ".",  "%a",   "%d",   "%w",     "%s",     "%A", "[ab]",
+		"[^a]", "[a-c]", "%%",   "(",  ")",    "()",   "*",      "+",      "-",  "?",
+		"^",    "$",     "%1",   "%2", "%b()", "%bab", "%f[ab]", "%f[^a]", "[",  "]",
+		"(a)",  "(.-)",  "(b*)", "1",  " ",    "%",    "[%a1]",  "c",
 	};
 
 	for (unsigned i = 0; i < 60000; i++) {

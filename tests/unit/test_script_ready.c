@@ -97,9 +97,11 @@ TEST(recipients_knows_who_exists)
 		{ "odd@example.org", VERDICT_DEFER, 451, false, NULL },
 	};
 
-	map("alice@example.org\nbob@example.org reject moved away\ncarol@example.org defer\ndave@example.org DISCARD\n"
+	map("alice@example.org\nbob@example.org reject moved away\ncarol@example.org "
+	    "defer\ndave@example.org DISCARD\n"
 	    "@example.com ok\nodd@example.org what\n");
-	use("'recipients', { map = 'm', domains = { 'example.org', 'Example.com' }, text = 'unknown' }");
+	use("'recipients', { map = 'm', domains = { 'example.org', 'Example.com' }, text = "
+	    "'unknown' }");
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		rcpt(rows[i].address);
 		CHECK_INT(i, r.q.verdict.kind, rows[i].kind);
@@ -132,8 +134,12 @@ TEST(senders_are_trusted_or_refused)
 	map("friend@example.net\n");
 	buf_init(&second, STATE_MAP_IMAGE);
 	buf_init(&errors, 4096);
-	CHECK_INT(0, state_map_compile(STR("n"), STR("foe@example.net reject go away\n@bad.example defer\n<>\nfriend@example.net\n"),
-				       &second, &errors), 0);
+	CHECK_INT(0,
+		  state_map_compile(STR("n"),
+				    STR("foe@example.net reject go away\n@bad.example "
+					"defer\n<>\nfriend@example.net\n"),
+				    &second, &errors),
+		  0);
 	r.maps[1] = (struct script_map){ STR("n"), buf_str(&second) };
 	r.options.nmaps = 2;
 	use("'senders', { allow = 'm', deny = 'n' }");
@@ -153,12 +159,15 @@ TEST(headers_are_rewritten)
 	struct buf out;
 
 	buf_init(&out, 4096);
-	use("'headers', { remove = { 'x-a' }, set = { ['X-Origin'] = 'edge' }, add = { { 'X-End', '1' } },\n"
+	use("'headers', { remove = { 'x-a' }, set = { ['X-Origin'] = 'edge' }, add = { { 'X-End', "
+	    "'1' } },\n"
 	    "prepend = { { 'X-Top', '2' } }, subject_tag = '[ext]' }");
 	CHECK_INT(0, rig_ask(&r, HOOK_MESSAGE)->kind, VERDICT_PASS);
 	CHECK(0, header_edit(r.msg.header, r.tx.edits, &out));
-	CHECK_STR(0, buf_str(&out), STR("X-Top: 2\r\nReceived: from a\r\n\tby b\r\nSubject: [ext] =?x?= hello  world\r\n"
-					"X-Origin: edge\r\nX-End: 1\r\n"));
+	CHECK_STR(0, buf_str(&out),
+		  STR("X-Top: 2\r\nReceived: from a\r\n\tby b\r\nSubject: [ext] =?x?= hello  "
+		      "world\r\n"
+		      "X-Origin: edge\r\nX-End: 1\r\n"));
 	buf_fini(&out);
 	rig_tx_end(&r);
 	rig_tx(&r);
@@ -182,8 +191,10 @@ TEST(domains_are_routed)
 		{ "a@nowhere.example", "" },
 	};
 
-	map("mapped.example lmtp:unix:/run/lmtp\n.sub.mapped.example maildir:/var/mail\nbroken.example\n");
-	use("'domains', { map = 'm', routes = { ['example.org'] = 'smtp:192.0.2.1:25', ['.example.net'] = '192.0.2.2:25' } }");
+	map("mapped.example lmtp:unix:/run/lmtp\n.sub.mapped.example "
+	    "maildir:/var/mail\nbroken.example\n");
+	use("'domains', { map = 'm', routes = { ['example.org'] = 'smtp:192.0.2.1:25', "
+	    "['.example.net'] = '192.0.2.2:25' } }");
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		rcpt(rows[i].address);
 		CHECK_INT(i, r.q.verdict.kind, VERDICT_PASS);
@@ -202,9 +213,12 @@ TEST(maps_answer_value_true_or_nil)
 	map("with value here\nwithout\n");
 	rig_policy(&r, "local gate = require 'moongate' local m = gate.map('m')\n"
 		       "gate.on('mail', { name = 'x' }, function()\n"
-		       "  assert(m:get('WITH') == 'value here' and m:get('without') == true and m:get('none') == nil)\n"
-		       "  assert(m:has('with') == true and m:has('none') == false and tostring(m) == 'map')\n"
-		       "  assert(not pcall(m.get, m, nil) and not pcall(m.get, m, 5) and not pcall(m.get, {}, 'x'))\n"
+		       "  assert(m:get('WITH') == 'value here' and m:get('without') == true and "
+		       "m:get('none') == nil)\n"
+		       "  assert(m:has('with') == true and m:has('none') == false and tostring(m) "
+		       "== 'map')\n"
+		       "  assert(not pcall(m.get, m, nil) and not pcall(m.get, m, 5) and not "
+		       "pcall(m.get, {}, 'x'))\n"
 		       "  assert(not pcall(gate.map, 'nowhere'))\n"
 		       "  return gate.accept() end)");
 	CHECK_INT(0, rig_ask(&r, HOOK_MAIL)->kind, VERDICT_ACCEPT);

@@ -32,8 +32,9 @@ static void run(size_t row, enum policy_hook hook, const char *body)
 {
 	char text[4096];
 
-	(void)snprintf(text, sizeof text, "gate.on('%s', { name = 'x' }, function(a, b, c)\n%s\nend)", policy_hook_name[hook],
-		       body);
+	(void)snprintf(text, sizeof text,
+		       "gate.on('%s', { name = 'x' }, function(a, b, c)\n%s\nend)",
+		       policy_hook_name[hook], body);
 	policy(text);
 	buf_reset(&r.log);
 	(void)rig_ask(&r, hook);
@@ -46,13 +47,15 @@ static void refuse(size_t row, enum policy_hook hook, const char *body, const ch
 {
 	char text[4096];
 
-	(void)snprintf(text, sizeof text, "gate.on('%s', { name = 'x' }, function(a, b, c)\n%s\nend)", policy_hook_name[hook],
-		       body);
+	(void)snprintf(text, sizeof text,
+		       "gate.on('%s', { name = 'x' }, function(a, b, c)\n%s\nend)",
+		       policy_hook_name[hook], body);
 	policy(text);
 	buf_reset(&r.log);
 	(void)rig_ask(&r, hook);
 	if (!rig_says(&r.log, message))
-		fail_msg("row %zu: %s: \"%s\" is not in: %.*s", row, body, message, STR_ARG(buf_str(&r.log)));
+		fail_msg("row %zu: %s: \"%s\" is not in: %.*s", row, body, message,
+			 STR_ARG(buf_str(&r.log)));
 }
 
 static const struct {
@@ -109,7 +112,9 @@ static const struct {
 	{ HOOK_MESSAGE, "b:header('x-a', 2)", "2" },
 	{ HOOK_MESSAGE, "table.concat(b:headers('X-A'), ',')", "1,2" },
 	{ HOOK_MESSAGE, "#b:headers('nothing')", "0" },
-	{ HOOK_MESSAGE, "(function() local t = {} for n, v in b:fields() do t[#t + 1] = n .. '=' .. v end return table.concat(t, ';') end)()",
+	{ HOOK_MESSAGE,
+	  "(function() local t = {} for n, v in b:fields() do t[#t + 1] = n .. '=' .. v end return "
+	  "table.concat(t, ';') end)()",
 	  "Received=from a\tby b;Subject==?x?= hello  world;X-A=1;x-a=2" },
 	{ HOOK_MESSAGE, "b:slice(0, 6)", "a body" },
 	{ HOOK_MESSAGE, "b:slice(2)", "body\r\n" },
@@ -142,10 +147,13 @@ TEST(every_field_has_its_value)
 	for (size_t i = 0; i < COUNT(fields); i++) {
 		char body[1024];
 
-		(void)snprintf(body, sizeof body, "local got = tostring(%s) if got ~= %s%s%s then error(got) end", fields[i].expression,
-			       "[==[", fields[i].want, "]==]");
+		(void)snprintf(body, sizeof body,
+			       "local got = tostring(%s) if got ~= %s%s%s then error(got) end",
+			       fields[i].expression, "[==[", fields[i].want, "]==]");
 		if (fields[i].want[0] && strchr(fields[i].want, '\r'))
-			(void)snprintf(body, sizeof body, "if %s ~= 'body\\r\\n' then error('x') end", fields[i].expression);
+			(void)snprintf(body, sizeof body,
+				       "if %s ~= 'body\\r\\n' then error('x') end",
+				       fields[i].expression);
 		run(i, fields[i].hook, body);
 	}
 }
@@ -154,13 +162,15 @@ static const struct {
 	enum policy_hook hook;
 	const char *body, *message;
 } mistakes[] = {
-	{ HOOK_MAIL, "return a.sendr", "tx has no field \\\"sendr\\\"; did you mean \\\"sender\\\"?" },
+	{ HOOK_MAIL, "return a.sendr",
+	  "tx has no field \\\"sendr\\\"; did you mean \\\"sender\\\"?" },
 	{ HOOK_MAIL, "a:ad_header('x', 'y')", "did you mean \\\"add_header\\\"?" },
 	{ HOOK_MAIL, "return a[1]", "tx has no field [number]" },
 	{ HOOK_MAIL, "return a.zzzzzzzzzzzz", "tx has no field \\\"zzzzzzzzzzzz\\\"" },
 	{ HOOK_MAIL, "a.sender = 'x'", "the fields of tx are read only" },
 	{ HOOK_MAIL, "a.peer = 'x'", "the fields of tx are read only" },
-	{ HOOK_CONNECT, "return a.peer.prot", "peer has no field \\\"prot\\\"; did you mean \\\"port\\\"?" },
+	{ HOOK_CONNECT, "return a.peer.prot",
+	  "peer has no field \\\"prot\\\"; did you mean \\\"port\\\"?" },
 	{ HOOK_MAIL, "a.add_header('x', 'y')", "tx expected, got string" },
 	{ HOOK_MAIL, "a.add_header(a.conn, 'x', 'y')", "tx expected, got conn" },
 	{ HOOK_MAIL, "a:add_header('X Y', '1')", "is not a header name" },
@@ -172,7 +182,8 @@ static const struct {
 	{ HOOK_MAIL, "a:set_sender('not an address')", "is not an address" },
 	{ HOOK_MAIL, "a:add_rcpt('')", "is not an address" },
 	{ HOOK_MAIL, "for i = 1, 600 do a:add_header('X', 'y') end", "more than 512 edits" },
-	{ HOOK_MAIL, "a.vars.x = function() end", "vars keep strings, numbers, booleans and lists of strings, no function" },
+	{ HOOK_MAIL, "a.vars.x = function() end",
+	  "vars keep strings, numbers, booleans and lists of strings, no function" },
 	{ HOOK_MAIL, "a.vars.x = { 1 }", "item 1 is a number" },
 	{ HOOK_MAIL, "a.vars.x = { 'a', y = 'b' }", "without other keys" },
 	{ HOOK_MAIL, "a.vars.x = ('x'):rep(20000)", "16384 bytes in all" },
@@ -204,15 +215,19 @@ TEST(edits_reach_the_envelope_when_the_handler_returns)
 	struct header_edit *e;
 
 	run(0, HOOK_RCPT,
-	    "a:set_sender('new@example.com') a:add_rcpt('carol@example.org') a:add_header('X-A', 'end')\n"
-	    "a:prepend_header('X-B', 'top') a:set_header('Subject', 'new') a:remove_header('X-C') a:remove_header('X-D', 2)\n"
-	    "b:permit() b:set_address('robert@example.org') b:route('smtp:192.0.2.1:25') b:add_header('X-Mine', '1')\n"
+	    "a:set_sender('new@example.com') a:add_rcpt('carol@example.org') a:add_header('X-A', "
+	    "'end')\n"
+	    "a:prepend_header('X-B', 'top') a:set_header('Subject', 'new') a:remove_header('X-C') "
+	    "a:remove_header('X-D', 2)\n"
+	    "b:permit() b:set_address('robert@example.org') b:route('smtp:192.0.2.1:25') "
+	    "b:add_header('X-Mine', '1')\n"
 	    "assert(a.sender == 'alice@example.net' and #a.rcpts == 1 and b.next_hop == nil)");
 	CHECK_STR(0, r.tx.sender.text, STR("new@example.com"));
 	CHECK_STR(0, r.tx.sender.domain, STR("example.com"));
 	CHECK_INT(0, r.tx.nrcpts, 2);
 	CHECK_STR(0, r.tx.rcpts[1]->address.text, STR("carol@example.org"));
-	CHECK(0, r.tx.rcpts[1]->is_permitted && r.tx.rcpts[1]->state == RCPT_ACCEPTED && r.tx.rcpts[1]->original.n == 0);
+	CHECK(0, r.tx.rcpts[1]->is_permitted && r.tx.rcpts[1]->state == RCPT_ACCEPTED &&
+			 r.tx.rcpts[1]->original.n == 0);
 	CHECK(0, r.rcpt->is_permitted);
 	CHECK_STR(0, r.rcpt->address.text, STR("robert@example.org"));
 	CHECK_STR(0, r.rcpt->route, STR("smtp:192.0.2.1:25"));
@@ -231,9 +246,11 @@ TEST(edits_reach_the_envelope_when_the_handler_returns)
 	CHECK_INT(5, e->nth, 2);
 	CHECK(5, !e->next);
 	r.rcpt->state = RCPT_ACCEPTED;
-	run(1, HOOK_MESSAGE, "assert(a.sender == 'new@example.com' and #a.rcpts == 2)\n"
-			     "assert(a:remove_rcpt('CAROL@example.org') and not a:remove_rcpt('nobody@example.org'))\n"
-			     "a:set_sender('')");
+	run(1, HOOK_MESSAGE,
+	    "assert(a.sender == 'new@example.com' and #a.rcpts == 2)\n"
+	    "assert(a:remove_rcpt('CAROL@example.org') and not "
+	    "a:remove_rcpt('nobody@example.org'))\n"
+	    "a:set_sender('')");
 	CHECK_INT(1, r.tx.rcpts[1]->state, RCPT_REMOVED);
 	CHECK_INT(1, r.tx.sender.text.n, 0);
 	run(2, HOOK_MESSAGE, "assert(#a.rcpts == 1) a:remove_rcpt(a.rcpts[1])");
@@ -245,22 +262,30 @@ TEST(edits_reach_the_envelope_when_the_handler_returns)
 
 TEST(vars_keep_their_types_and_cross_generations)
 {
-	run(0, HOOK_MAIL, "a.vars.s = 'a\\0b' a.vars.i = math.mininteger a.vars.n = 0.5 a.vars.b = false a.vars.t = true\n"
-			  "a.vars.l = { 'x', '', 'y\\n' } a.vars.gone = 1 a.vars.gone = nil a.vars.empty = {} a.vars.f = 1.0\n"
-			  "a.conn.vars.c = 'conn'");
-	run(1, HOOK_RCPT, "local v = a.vars\n"
-			  "assert(v.s == 'a\\0b' and v.i == math.mininteger and v.n == 0.5 and v.b == false and v.t == true)\n"
-			  "assert(#v.l == 3 and v.l[1] == 'x' and v.l[2] == '' and v.l[3] == 'y\\n' and v.gone == nil and #v.empty == 0)\n"
-			  "assert(math.type(v.f) == 'float' and a.conn.vars.c == 'conn')\n"
-			  "local n = 0 for k, x in pairs(v) do n = n + 1 v[k] = nil end assert(n == 8 and next({}) == nil)\n"
-			  "for k in pairs(v) do error(k) end b.vars.r = 1 assert(b.vars.r == 1 and v.r == nil)");
+	run(0, HOOK_MAIL,
+	    "a.vars.s = 'a\\0b' a.vars.i = math.mininteger a.vars.n = 0.5 a.vars.b = false "
+	    "a.vars.t = true\n"
+	    "a.vars.l = { 'x', '', 'y\\n' } a.vars.gone = 1 a.vars.gone = nil a.vars.empty = {} "
+	    "a.vars.f = 1.0\n"
+	    "a.conn.vars.c = 'conn'");
+	run(1, HOOK_RCPT,
+	    "local v = a.vars\n"
+	    "assert(v.s == 'a\\0b' and v.i == math.mininteger and v.n == 0.5 and v.b == false and "
+	    "v.t == true)\n"
+	    "assert(#v.l == 3 and v.l[1] == 'x' and v.l[2] == '' and v.l[3] == 'y\\n' and v.gone "
+	    "== nil and #v.empty == 0)\n"
+	    "assert(math.type(v.f) == 'float' and a.conn.vars.c == 'conn')\n"
+	    "local n = 0 for k, x in pairs(v) do n = n + 1 v[k] = nil end assert(n == 8 and "
+	    "next({}) == nil)\n"
+	    "for k in pairs(v) do error(k) end b.vars.r = 1 assert(b.vars.r == 1 and v.r == nil)");
 	CHECK(1, r.tx.vars.is_changed);
 }
 
 static const char *const keeping =
 	"local kept, peer, vars, rcpt, iterate\n"
 	"gate.on('rcpt', { name = 'k' }, function(tx, rc) kept = tx rcpt = rc vars = tx.vars end)\n"
-	"gate.on('message', { name = 'm' }, function(tx, msg) iterate = msg:fields() iterate() end)\n"
+	"gate.on('message', { name = 'm' }, function(tx, msg) iterate = msg:fields() iterate() "
+	"end)\n"
 	"gate.on('ehlo', { name = 'c' }, function(conn) peer = conn.peer end)\n"
 	"gate.on('connect', { name = 'x' }, function() return kept.sender end)\n"
 	"gate.on('mail', { name = 'y' }, function(tx) tx:add_header('X', vars.x) end)\n"
@@ -293,7 +318,8 @@ TEST(another_transaction_cannot_be_changed)
 {
 	struct policy_tx mine, *other;
 
-	policy("local kept gate.on('rcpt', { name = 'k' }, function(tx, rc) kept = kept or tx end)\n"
+	policy("local kept gate.on('rcpt', { name = 'k' }, function(tx, rc) kept = kept or tx "
+	       "end)\n"
 	       "gate.on('mail', { name = 'y' }, function() kept:add_header('X', 'y') end)");
 	(void)rig_ask(&r, HOOK_RCPT);
 	mine = r.tx;
@@ -305,7 +331,11 @@ TEST(another_transaction_cannot_be_changed)
 	/* the handle points to r.tx; ask about the other one */
 	(void)rig_begin(&r, HOOK_EHLO);
 	r.q = (struct policy_question){
-		.hook = HOOK_MAIL, .generation = r.set.active, .arena = &r.arena, .conn = &r.conn, .tx = other,
+		.hook = HOOK_MAIL,
+		.generation = r.set.active,
+		.arena = &r.arena,
+		.conn = &r.conn,
+		.tx = other,
 		.answered = rig_answered,
 	};
 	CHECK_INT(0, policy_ask(&r.q), STEP_DONE);

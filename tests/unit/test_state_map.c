@@ -38,8 +38,9 @@ static void keys_are_found_without_case_and_with_their_values(void **state)
 	struct str value;
 
 	(void)state;
-	compile(&c, STR("# people\n\nAlice@Example.org\n  bob@example.org \t smtp:192.0.2.1:25  \r\n"
-			 "\"a b\"@example.org quoted # not a comment\n@example.net\tREJECT"));
+	compile(&c,
+		STR("# people\n\nAlice@Example.org\n  bob@example.org \t smtp:192.0.2.1:25  \r\n"
+		    "\"a b\"@example.org quoted # not a comment\n@example.net\tREJECT"));
 	assert_int_equal(c.rc, 0);
 	assert_int_equal(c.map.count, 4);
 	assert_true(state_map_find(&c.map, STR("alice@EXAMPLE.org"), &value));
@@ -78,9 +79,10 @@ static void every_problem_is_named_with_its_line(void **state)
 	assert_true(buf_printf(&text, "a 1\nb\001\n%s v\nA 2\na 1\n", big));
 	compile(&c, buf_str(&text));
 	assert_int_equal(c.rc, -1);
-	assert_true(str_eq(buf_str(&c.errors), STR("list.txt:2: a control character\n"
-						   "list.txt:3: a key of more than 512 bytes\n"
-						   "list.txt:4: \"A\" has another value on line 1\n")));
+	assert_true(
+		str_eq(buf_str(&c.errors), STR("list.txt:2: a control character\n"
+					       "list.txt:3: a key of more than 512 bytes\n"
+					       "list.txt:4: \"A\" has another value on line 1\n")));
 	done(&c);
 	buf_fini(&text);
 }
@@ -127,7 +129,8 @@ static void a_map_that_outgrows_its_buffer_is_refused(void **state)
 	for (size_t max = 0; max < 400; max += 8) {
 		buf_init(&image, max);
 		buf_init(&errors, 4096);
-		assert_int_equal(state_map_compile(STR("m"), STR("aaaaaaaaaaaaaaaaaaaa 1\nb 2\n"), &image, &errors),
+		assert_int_equal(state_map_compile(STR("m"), STR("aaaaaaaaaaaaaaaaaaaa 1\nb 2\n"),
+						   &image, &errors),
 				 max >= 24 + 16 * 8 + 1 + 4 + 21 + 4 + 2 ? 0 : -1);
 		buf_fini(&image);
 		buf_fini(&errors);
