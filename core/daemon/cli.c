@@ -27,6 +27,9 @@ const struct cli_command cli_commands[] = {
 	{ "queue",   "hold",     "ID|all",            1, 1, NULL,        "keep, and do not deliver", cli_ask },
 	{ "queue",   "release",  "ID|all",            1, 1, NULL,        "deliver what was held", cli_ask },
 	{ "queue",   "drop",     "ID|all [--yes]",    1, 1, "--yes",     "remove without delivering and without a bounce", cli_ask },
+	{ "spool",   "ls",       "[DIR]",             0, 1, NULL,        "what the spool directory holds, read from the disk itself", cli_spool_ls },
+	{ "spool",   "show",     "ID [DIR]",          1, 2, NULL,        "one message from the disk, body included", cli_spool_show },
+	{ "spool",   "verify",   "[DIR]",             0, 1, NULL,        "is every byte of it as it was written? damage, by place", cli_spool_verify },
 	{ "help",    NULL,       "[COMMAND|settings]",0, 2, NULL,        "this, more about one command, or all settings", cli_help },
 	{ "role",    NULL,       "NAME INDEX",        2, 2, NULL,        NULL, cli_role },
 };

@@ -15,10 +15,12 @@
 #include <sysexits.h>
 
 #include "buf.h"
+#include "settings.h"
 
 #define CLI_SETTINGS "/etc/moongate/moongate.lua"
 #define CLI_CONTROL  "/run/moongate/control.sock"
 #define CLI_ARGS     24
+#define CLI_SETTINGS_MEMORY (64 * 1024 * 1024)
 #define CLI_NO       1 /* the exit code of a "no" */
 #define CLI_UNKNOWN  4 /* edit distance from which two words have nothing to do with each other */
 
@@ -54,6 +56,9 @@ int cli_main(int argc, char **argv);
  * NULL: nothing is near */
 const char *cli_nearest(const char *noun, const char *word);
 void cli_usage(struct buf *out, const char *noun); /* the commands of a noun, or with NULL all */
+
+/* cli_settings - evaluated here, without the daemon; false: they are wrong, which was said */
+bool cli_settings(const struct cli *c, struct settings *settings, struct arena *arena);
 
 /* cli_control_path - where the daemon listens; false: the settings are wrong, which was said */
 bool cli_control_path(const struct cli *c, char *path, size_t size);

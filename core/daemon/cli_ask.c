@@ -14,7 +14,6 @@
 #include "fault.h"
 #include "settings_eval.h"
 
-#define SETTINGS_MEMORY (64 * 1024 * 1024)
 /* Bytes of an answer that may wait for a slow reader of ours, like a pager. */
 #define AHEAD (64 * 1024 * 1024)
 
@@ -28,28 +27,35 @@ static bool take_path(char *path, size_t size, struct str value)
 	return false;
 }
 
-bool cli_control_path(const struct cli *c, char *path, size_t size)
+bool cli_settings(const struct cli *c, struct settings *settings, struct arena *arena)
 {
 	static struct settings_source source;
+	struct buf errors;
+	bool good;
+
+	buf_init(&errors, 1024 * 1024);
+	good = settings_source_read(&source, str_of(c->settings), arena) &&
+	       settings_eval(settings, &source);
+	if (!good) {
+		settings_source_report(&source, &errors);
+		(void)fprintf(stderr, "%.*s", STR_ARG(buf_str(&errors)));
+	}
+	buf_fini(&errors);
+	return good;
+}
+
+bool cli_control_path(const struct cli *c, char *path, size_t size)
+{
 	static struct settings settings;
 	struct arena arena;
-	struct buf errors;
 	bool good;
 
 	if (c->control)
 		return take_path(path, size, str_of(c->control));
 	if (!c->has_settings && access(c->settings, R_OK) < 0)
 		return take_path(path, size, STR(CLI_CONTROL));
-	arena_init(&arena, SETTINGS_MEMORY);
-	buf_init(&errors, 1024 * 1024);
-	good = settings_source_read(&source, str_of(c->settings), &arena) &&
-	       settings_eval(&settings, &source);
-	if (!good) {
-		settings_source_report(&source, &errors);
-		(void)fprintf(stderr, "%.*s", STR_ARG(buf_str(&errors)));
-	}
-	good = good && take_path(path, size, settings.control);
-	buf_fini(&errors);
+	arena_init(&arena, CLI_SETTINGS_MEMORY);
+	good = cli_settings(c, &settings, &arena) && take_path(path, size, settings.control);
 	arena_fini(&arena);
 	return good;
 }
