@@ -17,7 +17,7 @@ from harness import Skipped  # noqa: E402
 def tests():
     for path in sorted(pathlib.Path(__file__).parent.glob("test_*.py")):
         module = importlib.import_module(path.stem)
-        for name, value in vars(module).items():
+        for name, value in list(vars(module).items()):
             if name.startswith("test_") and callable(value):
                 yield f"{path.stem[5:]}.{name[5:]}", value
 
