@@ -8,11 +8,11 @@
 
 /*
  * envelope = 1*(line LF)
- * line     = key ": " value
- * value    = *(%x20-24 / %x26-7E / "%" 2HEXDIG)
+ * line        = key ": " value
+ * value       = *(%x20-24 / %x26-7E / "%" 2HEXDIG)
  *
- * Both ends walk the same two tables, so a key cannot be written and not be read. A value that is empty, zero or false is not
- * written at all, but for those that say REQUIRED.
+ * Both ends walk the same two tables, so a key cannot be written and not be read. A value that is
+ * empty, zero or false is not written at all, but for those that say REQUIRED.
  */
 enum kind { KIND_STR, KIND_U16, KIND_U64, KIND_BOOL, KIND_ID };
 enum need { OPTIONAL, REQUIRED };
@@ -21,13 +21,15 @@ struct key {
 	struct str name;
 	enum kind kind;
 	enum need need;
-	size_t at;              /* offset in its struct */
-	size_t max;             /* of a KIND_STR, decoded */
+	size_t at;  /* offset in its struct */
+	size_t max; /* of a KIND_STR, decoded */
 };
 
 #define KEY_OF(type, text, kind, need, member, max)                                                \
-	{ { text, sizeof(text) - 1 }, kind, need, offsetof(struct type, member), max }
-#define KEY(...) KEY_OF(envelope, __VA_ARGS__)
+	{                                                                                          \
+		{ text, sizeof(text) - 1 }, kind, need, offsetof(struct type, member), max         \
+	}
+#define KEY(...)  KEY_OF(envelope, __VA_ARGS__)
 #define RCPT(...) KEY_OF(envelope_rcpt, __VA_ARGS__)
 
 /* clang-format off */
@@ -55,7 +57,8 @@ static const struct key rcpt_keys[] = {
 };
 /* clang-format on */
 
-_Static_assert(COUNT(message_keys) <= 32 && COUNT(rcpt_keys) <= 32, "the keys seen are kept as bits");
+_Static_assert(COUNT(message_keys) <= 32 && COUNT(rcpt_keys) <= 32,
+	       "the keys seen are kept as bits");
 
 static bool is_plain(char c)
 {
@@ -108,7 +111,8 @@ static bool write_value(struct buf *b, const struct key *key, const void *value)
 
 	switch (key->kind) {
 	case KIND_STR:
-		return ((const struct str *)value)->n <= key->max && encode(b, *(const struct str *)value);
+		return ((const struct str *)value)->n <= key->max &&
+		       encode(b, *(const struct str *)value);
 	case KIND_U16:
 		return write_number(b, *(const uint16_t *)value);
 	case KIND_U64:
@@ -154,8 +158,8 @@ struct reader {
 	struct envelope *out;
 	char *to;
 	struct fault *why;
-	unsigned seen;          /* bits of message_keys */
-	unsigned rcpt_seen;     /* bits of rcpt_keys, for the recipient that is open */
+	unsigned seen;      /* bits of message_keys */
+	unsigned rcpt_seen; /* bits of rcpt_keys, for the recipient that is open */
 };
 
 /* One of the two tables, and what it fills. */
@@ -254,7 +258,8 @@ static int read_rcpt_key(struct reader *r, struct str name, struct str value)
 		r->out->nrcpts++;
 		r->rcpt_seen = 0;
 	}
-	if (r->out->nrcpts == 0)        /* a key of a recipient that is missing, or of a newer writer */
+	/* a key of a recipient that is missing, or of a newer writer */
+	if (r->out->nrcpts == 0)
 		return 0;
 	t.to = &r->out->rcpts[r->out->nrcpts - 1];
 	known = read_key(r, &t, name, value);
@@ -288,7 +293,10 @@ static int check_required(const struct reader *r)
 	return 0;
 }
 
-/* count_rcpts - so that the recipients can be an array; those beyond the bound are not counted further */
+/*
+ * count_rcpts - so that the recipients can be an array; those beyond the bound are not counted
+ * further
+ */
 static unsigned count_rcpts(struct str text)
 {
 	unsigned n = 0;

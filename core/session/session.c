@@ -5,15 +5,15 @@
  *                        v    |
  *                       BODY  +--- SPOOLING           (commit)
  *                       ^  ^          ^
- *                       |  +----------+               no room in the slot: session_data.c, session_slot.c
+ *                       |  +----------+             no room in the slot: session_slot.c
  *                       +---> ASKING                  headers, message, message_rcpt
  *
  *   any but LEAVING, DEAD -> LEAVING -> DEAD          session_leave(), session_bury()
  *
- * True in   READING     no question is open, the spool owes nothing
+ * True in     READING     no question is open, the spool owes nothing
  *           BODY        a transaction; the machine is in BODY or ENDED
  *           ASKING      a question is open; the connection is paused
- *           SPOOLING    a transaction that is in the server's list of waiting ones; the connection is paused
+ *           SPOOLING    a transaction in the list of waiting ones; the connection is paused
  *           LEAVING     no connection, no transaction; `disconnect` is being asked
  *           DEAD        nothing: memory goes at the end of the turn
  *
@@ -38,7 +38,10 @@ static uint64_t now_of(const struct session *s)
 	return net_loop_now(s->server->loop);
 }
 
-/* left - of the time that a session may take; the policy and the spool have bounds of their own, which are shorter */
+/*
+ * left - of the time that a session may take; the policy and the spool have bounds of their own,
+ * which are shorter
+ */
 static uint64_t left(const struct session *s)
 {
 	uint64_t spent = now_of(s) - s->began_us, all = s->config->o.session_us;
@@ -126,7 +129,10 @@ static bool has_transaction(const struct smtp_server *m)
 	return false;
 }
 
-/* note - a no is remembered where it belongs; that of a rule is not forgotten for what the machine says to commands after it */
+/*
+ * note - a no is remembered where it belongs; that of a rule is not forgotten for what the machine
+ * says to commands after it
+ */
 static void note(struct session *s, const struct smtp_todo *todo, const struct session_refusal *by)
 {
 	struct session_refusal own = { .stage = s->stage };
@@ -148,7 +154,7 @@ static void say(struct session *s, struct smtp_todo *todo)
 {
 	bool fits = smtp_server_write(&s->smtp, todo, net_conn_out(s->conn));
 
-	assert(fits);           /* turn() takes no command while the output is half full */
+	assert(fits); /* turn() takes no command while the output is half full */
 	net_conn_flush_later(s->conn);
 }
 
@@ -189,7 +195,8 @@ static void put_text(char *to, size_t size, struct str s, struct str *view)
 /* no_memory - all transactions together hold what they may: later, then */
 static void no_memory(struct session *s)
 {
-	struct session_refusal no = session_refusal_own("memory", 452, "4.3.1", "too much mail at once, try again later");
+	struct session_refusal no = session_refusal_own("memory", 452, "4.3.1",
+							"too much mail at once, try again later");
 	struct smtp_verdict v = session_verdict_smtp(&no.verdict);
 
 	session_do(s, smtp_server_verdict(&s->smtp, &v), &no);
@@ -299,7 +306,10 @@ static bool skip_line(struct session *s)
 	return step != STEP_MORE;
 }
 
-/* take_line - one command from the input; it is copied, since a transaction may want the buffer while it is looked at */
+/*
+ * take_line - one command from the input; it is copied, since a transaction may want the buffer
+ * while it is looked at
+ */
 static bool take_line(struct session *s)
 {
 	struct buf *b = net_conn_in(s->conn), *line = &s->server->line;
@@ -320,7 +330,8 @@ static bool take_line(struct session *s)
 		break;
 	}
 	if (s->state == SESSION_READING)
-		set_deadline(s, s->config->o.command_us);       /* of a whole command: a byte now and then buys no time */
+		/* of a whole command: a byte now and then buys no time */
+		set_deadline(s, s->config->o.command_us);
 	return true;
 }
 
@@ -343,7 +354,10 @@ static bool turn(struct session *s)
 	return false;
 }
 
-/* session_pump - take commands and octets until policy or spool owes an answer, or the peer stops reading */
+/*
+ * session_pump - take commands and octets until policy or spool owes an answer, or the peer stops
+ * reading
+ */
 void session_pump(struct session *s)
 {
 	while (turn(s))
@@ -378,7 +392,9 @@ static void ended(void *owner, enum net_end end, const struct fault *why)
 
 /* ---- birth and death */
 
-static const struct net_conn_ops conn_ops = { .readable = readable, .drained = readable, .ended = ended };
+static const struct net_conn_ops conn_ops = { .readable = readable,
+					      .drained = readable,
+					      .ended = ended };
 
 static void die(struct net_deferred *d)
 {
@@ -431,18 +447,22 @@ static void look_at_peer(struct session *s)
 	struct net_address address;
 
 	net_conn_peer(s->conn, &address);
-	put_text(s->peer_ip, sizeof s->peer_ip, str_of(net_address_host(&address, text)), &s->view.peer_ip);
+	put_text(s->peer_ip, sizeof s->peer_ip, str_of(net_address_host(&address, text)),
+		 &s->view.peer_ip);
 	s->view.peer_port = net_address_port(&address);
 	s->view.is_local = net_address_is_local(&address);
 	net_conn_local(s->conn, &address);
-	put_text(s->local_ip, sizeof s->local_ip, str_of(net_address_host(&address, text)), &s->view.local_ip);
+	put_text(s->local_ip, sizeof s->local_ip, str_of(net_address_host(&address, text)),
+		 &s->view.local_ip);
 	s->view.local_port = net_address_port(&address);
 }
 
 struct session *session_new(struct session_server *server, int fd, struct str listener)
 {
 	struct session *s = take_spare(server);
-	struct net_conn_options o = { .ops = &conn_ops, .owner = s, .in_max = SESSION_IN, .out_max = SESSION_OUT };
+	struct net_conn_options o = {
+		.ops = &conn_ops, .owner = s, .in_max = SESSION_IN, .out_max = SESSION_OUT
+	};
 	uint64_t wall = net_loop_wall(server->loop);
 
 	s->server = server;

@@ -1,13 +1,15 @@
 /*
  * session - one inbound SMTP connection: drives the server machine, asks policy, feeds the spool.
  *
- * What        bytes of a net_conn become lines, commands, questions, replies; a body goes through the data decoder to the spool; 250
- *             only behind the token of a durable commit.
- * Invariants  every command earns exactly one reply; while a question is open nothing is read; `disconnect` is asked exactly once;
- *             one event per session and one per message outcome.
+ * What        bytes of a net_conn become lines, commands, questions, replies; a body goes through
+ *             the data decoder to the spool; 250 only behind the token of a durable commit.
+ * Invariants  every command earns exactly one reply; while a question is open nothing is read;
+ *             `disconnect` is asked exactly once; one event per session and one per message
+ *             outcome.
  * Ownership   session_server owns its sessions; they die at the end of the turn that closed them.
  * Bounds      struct session_options.
- * Read next   session_server.c accepts; session.c pumps; session_data.c the body; session_submit.c the commit.
+ * Read next   session_server.c accepts; session.c pumps; session_data.c the body; session_submit.c
+ *             the commit.
  */
 #ifndef SESSION_H
 #define SESSION_H
@@ -22,9 +24,10 @@ struct session_options {
 	const struct str *domains, *relay_domains; /* see settings.h */
 	unsigned ndomains, nrelay_domains;
 	bool relay_all; /* "*" */
-	bool has_default_route; /* every domain has a next hop: no recipient is refused for want of a route */
-	const struct str
-		*route_domains; /* else: those that have one (or a policy must say route) */
+	/* every domain has a next hop: no recipient is refused for want of a route */
+	bool has_default_route;
+	/* else: those that have one (or a policy must say route) */
+	const struct str *route_domains;
 	unsigned nroute_domains;
 	bool routing_characters;
 	uint32_t connections, recipients, errors, commands, messages, hops, command_line, data_line;
@@ -34,19 +37,28 @@ struct session_options {
 
 struct session_server;
 
-/* The options may be replaced between turns (reload); sessions take the new ones at their next MAIL. */
+/*
+ * The options may be replaced between turns (reload); sessions take the new ones at their next
+ * MAIL.
+ */
 struct session_server *session_server_new(struct net_loop *loop, struct policy_set *policies,
 					  const struct session_options *options);
-void session_server_options(struct session_server *s,
-			    const struct session_options *options); /* copied */
-void session_server_accept(struct session_server *s, int fd,
-			   struct str listener); /* takes fd; listener copied */
-/* The spool's channel: given at start and again after the spool was replaced; pending submits are repeated. NULL: it is gone. */
+/* Copies them. */
+void session_server_options(struct session_server *s, const struct session_options *options);
+/* Takes fd, copies listener. */
+void session_server_accept(struct session_server *s, int fd, struct str listener);
+/*
+ * The spool's channel: given at start and again after the spool was replaced; pending submits are
+ * repeated. NULL: it is gone.
+ */
 void session_server_channel(struct session_server *s, struct ipc_channel *spool);
-void session_server_frame(struct session_server *s,
-			  const struct ipc_frame *frame); /* what came from the spool */
-void session_server_writable(struct session_server *s);   /* the channel has room again */
-/* Finish what runs, accept nothing new from open connections: each gets 421 at its next command. */
+/* What came from the spool. */
+void session_server_frame(struct session_server *s, const struct ipc_frame *frame);
+void session_server_writable(struct session_server *s); /* the channel has room again */
+/*
+ * Finish what runs, accept nothing new from open connections: each gets 421, at once or at the
+ * command that follows its transaction.
+ */
 void session_server_drain(struct session_server *s);
 unsigned session_server_count(const struct session_server *s);
 void session_server_free(struct session_server **s); /* aborts what is open */

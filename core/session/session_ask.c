@@ -3,15 +3,18 @@
 #include <assert.h>
 
 /*
- * A transaction keeps the generation that was active at MAIL. A question about the connection takes the one that is active
- * then, for as long as it is open; so a connection at rest holds none.
+ * A transaction keeps the generation that was active at MAIL. A question about the connection takes
+ * the one that is active then, for as long as it is open; so a connection at rest holds none.
  */
 static bool is_about_connection(enum policy_hook hook)
 {
 	return hook == HOOK_CONNECT || hook == HOOK_EHLO || hook == HOOK_DISCONNECT;
 }
 
-/* A transaction that outlives several reloads is told to come again, so that a slow client cannot keep old rules alive. */
+/*
+ * A transaction that outlives several reloads is told to come again, so that a slow client cannot
+ * keep old rules alive.
+ */
 #define OVERDUE_GRACE (60 * UINT64_C(1000000))
 
 static bool is_overdue(const struct session *s)

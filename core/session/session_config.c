@@ -6,12 +6,13 @@
 
 #include "policy_view.h"
 
-#define CONFIG_ARENA (16 * 1024 * 1024) /* domains: the settings allow some thousands of 255 bytes */
+/* domains: the settings allow some thousands of 255 bytes */
+#define CONFIG_ARENA (16 * 1024 * 1024)
 
 static struct str copy_lower(struct arena *a, struct str s)
 {
 	struct str copy = arena_str(a, s);
-	char *p = (char *)copy.p;       /* ours since a line */
+	char *p = (char *)copy.p; /* ours since a line */
 
 	assert(p);
 	for (size_t i = 0; i < copy.n; i++)

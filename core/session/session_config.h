@@ -1,7 +1,9 @@
 /*
- * session_config - the options of a server as its sessions see them: copied, sorted, shared until the last one let go.
+ * session_config - the options of a server as its sessions see them: copied, sorted, shared until
+ * the last one let go.
  *
- * Why         options are replaced between two turns while transactions run; each runs to its end under those it began with.
+ * Why         options are replaced between two turns while transactions run; each runs to its end
+ *             under those it began with.
  * Invariants  domains are lower case and sorted, so that the answers below cost a binary search.
  * Ownership   counted: new gives one reference, take one more, drop gives one back and leaves NULL.
  */
@@ -16,7 +18,7 @@ struct session_config {
 	struct arena arena;
 	struct session_options o;
 	struct smtp_limits limits;
-	struct str postmaster;          /* what a bare <postmaster> means */
+	struct str postmaster; /* what a bare <postmaster> means */
 };
 
 struct session_config *session_config_new(const struct session_options *o);

@@ -1,11 +1,12 @@
 /*
- * Recipients whose copies are treated alike (same header edits, same state for the same reason) share one variant; the body is
- * shared by all. Variants and their texts follow from the transaction alone, so that a submission that is sent again is the
- * same, byte for byte.
+ * Recipients whose copies are treated alike (same header edits, same state for the same reason)
+ * share one variant; the body is shared by all. Variants and their texts follow from the
+ * transaction alone, so that a submission that is sent again is the same, byte for byte.
  *
- * The message that leaves is: header, CRLF, body. Where the client sent no empty line between them (a message that is all
- * header, or none), the header goes without its last CRLF: so that what stands behind our trace field is, byte for byte, what
- * came. One exception: a message that begins with a blank would become a fold of our field, so it gets the empty line.
+ * The message that leaves is: header, CRLF, body. Where the client sent no empty line between them
+ * (a message that is all header, or none), the header goes without its last CRLF: so that what
+ * stands behind our trace field is, byte for byte, what came. One exception: a message that begins
+ * with a blank would become a fold of our field, so it gets the empty line.
  */
 #include "session_private.h"
 
@@ -17,7 +18,7 @@ struct treatment {
 	enum ipc_state state;
 	struct str reason, bucket, rule;
 	uint64_t ttl_us;
-	struct header_edit *edits;      /* of this copy alone */
+	struct header_edit *edits; /* of this copy alone */
 };
 
 bool session_copies_is_refused(const struct policy_rcpt *r)
@@ -36,7 +37,10 @@ static struct treatment treatment_by(const struct verdict *v, enum ipc_state sta
 	};
 }
 
-/* treatment_of - a copy refused after all others were accepted can neither be refused nor vanish: it is set aside */
+/*
+ * treatment_of - a copy refused after all others were accepted can neither be refused nor vanish:
+ * it is set aside
+ */
 static struct treatment treatment_of(const struct session_tx *tx, const struct policy_rcpt *r)
 {
 	const struct verdict *v = r->verdict.kind == VERDICT_PASS ? &tx->kept : &r->verdict;
@@ -71,7 +75,8 @@ static struct treatment treatment_of(const struct session_tx *tx, const struct p
 static bool same_edits(const struct header_edit *a, const struct header_edit *b)
 {
 	for (; a && b; a = a->next, b = b->next)
-		if (a->kind != b->kind || a->nth != b->nth || !str_eq(a->name, b->name) || !str_eq(a->value, b->value))
+		if (a->kind != b->kind || a->nth != b->nth || !str_eq(a->name, b->name) ||
+		    !str_eq(a->value, b->value))
 			return false;
 	return !a && !b;
 }
@@ -79,7 +84,8 @@ static bool same_edits(const struct header_edit *a, const struct header_edit *b)
 static bool is_same(const struct treatment *a, const struct treatment *b)
 {
 	return a->state == b->state && a->ttl_us == b->ttl_us && str_eq(a->reason, b->reason) &&
-	       str_eq(a->bucket, b->bucket) && str_eq(a->rule, b->rule) && same_edits(a->edits, b->edits);
+	       str_eq(a->bucket, b->bucket) && str_eq(a->rule, b->rule) &&
+	       same_edits(a->edits, b->edits);
 }
 
 static bool gets_copy(const struct session_tx *tx, const struct policy_rcpt *r)
@@ -95,8 +101,8 @@ static bool is_repeated(const struct session_tx *tx, unsigned at)
 
 	for (unsigned i = 0; i < at; i++) {
 		other = tx->view.rcpts[i];
-		if (tx->variant_of[i] == tx->variant_of[at] && str_eq(other->address.text, r->address.text) &&
-		    str_eq(other->route, r->route))
+		if (tx->variant_of[i] == tx->variant_of[at] &&
+		    str_eq(other->address.text, r->address.text) && str_eq(other->route, r->route))
 			return true;
 	}
 	return false;
@@ -140,7 +146,8 @@ static struct str envelope_original(const struct policy_rcpt *r)
 }
 
 /* fill_rcpts - those of one variant, into the server's scratch; *first: one of them */
-static unsigned fill_rcpts(const struct session_tx *tx, unsigned variant, const struct policy_rcpt **first)
+static unsigned fill_rcpts(const struct session_tx *tx, unsigned variant,
+			   const struct policy_rcpt **first)
 {
 	unsigned n = 0;
 
@@ -160,7 +167,8 @@ static unsigned fill_rcpts(const struct session_tx *tx, unsigned variant, const 
 	return n;
 }
 
-static bool write_envelope(const struct session_tx *tx, unsigned variant, const struct treatment *t, unsigned nrcpts)
+static bool write_envelope(const struct session_tx *tx, unsigned variant, const struct treatment *t,
+			   unsigned nrcpts)
 {
 	const struct policy_tx *view = &tx->view;
 	struct envelope e = {
@@ -185,7 +193,9 @@ static bool write_envelope(const struct session_tx *tx, unsigned variant, const 
 	return envelope_write(&tx->server->text, &e);
 }
 
-/* write_received - RFC 5321 7.2: a recipient is named only where there is no other to be betrayed */
+/*
+ * write_received - RFC 5321 7.2: a recipient is named only where there is no other to be betrayed
+ */
 static bool write_received(const struct session_tx *tx, const struct policy_rcpt *first)
 {
 	const struct policy_conn *conn = tx->view.conn;
@@ -203,7 +213,9 @@ static bool write_received(const struct session_tx *tx, const struct policy_rcpt
 	return received_write(&tx->server->text, &r);
 }
 
-/* write_edited - those for every copy, then those of this one; the two lists are one only meanwhile */
+/*
+ * write_edited - those for every copy, then those of this one; the two lists are one only meanwhile
+ */
 static bool write_edited(struct session_tx *tx, struct header_edit *own)
 {
 	struct str block = session_data_header(tx);
@@ -225,17 +237,20 @@ static bool write_header(struct session_tx *tx, const struct policy_rcpt *first)
 	struct buf *text = &tx->server->text;
 	struct str body = session_data_body(tx);
 	bool has_gap = tx->scan.body > tx->scan.end;
-	bool would_fold = tx->lead + tx->scan.end == 0 && body.n && (body.p[0] == ' ' || body.p[0] == '\t');
+	bool would_fold =
+		tx->lead + tx->scan.end == 0 && body.n && (body.p[0] == ' ' || body.p[0] == '\t');
 
-	if (!write_received(tx, first) || !buf_add(text, str_head(buf_str(&tx->message), tx->lead)) ||
+	if (!write_received(tx, first) ||
+	    !buf_add(text, str_head(buf_str(&tx->message), tx->lead)) ||
 	    !write_edited(tx, first->edits))
 		return false;
 	if (!has_gap && !would_fold)
-		text->tail -= 2;        /* CRLF: of a field, or of the mbox line */
+		text->tail -= 2; /* CRLF: of a field, or of the mbox line */
 	return true;
 }
 
-static bool write_variant(struct session_tx *tx, unsigned variant, size_t *header_at, enum ipc_state *state)
+static bool write_variant(struct session_tx *tx, unsigned variant, size_t *header_at,
+			  enum ipc_state *state)
 {
 	const struct policy_rcpt *first = NULL;
 	unsigned n = fill_rcpts(tx, variant, &first);
@@ -264,7 +279,7 @@ bool session_copies_build(struct session_tx *tx, struct ipc_submit *out)
 			return false;
 		end[i] = buf_len(text);
 	}
-	all = buf_str(text);            /* it moves no more */
+	all = buf_str(text); /* it moves no more */
 	for (unsigned i = 0; i < tx->nvariants; i++) {
 		out->variants[i].envelope = str_head(str_drop(all, from[i]), header[i] - from[i]);
 		out->variants[i].header = str_head(str_drop(all, header[i]), end[i] - header[i]);

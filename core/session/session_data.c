@@ -1,9 +1,9 @@
 /*
- *   ENVELOPE --354--> LEAD --first line known--> HEADER --block whole, `headers` asked--> BODY --all here--> ENDED
- *                                                                                        |  ^
- *                                             more than fits in memory: a slot is wanted |  | it has room again
- *                                                                                        v  |
- *                                                                                   (session SPOOLING)
+ *   ENVELOPE --354--> LEAD --first line known--> HEADER --`headers` asked--> BODY --> ENDED
+ *                                                                            |  ^
+ *                                                   the slot is full |  | it has room
+ *                                                                            v  |
+ *                                                                   (session SPOOLING)
  *
  * Whatever is refused on the way, octets are taken to the true end; only then the no is said.
  */
@@ -13,7 +13,7 @@
 
 #include "counter.h"
 
-#define PARTS 32                /* slices of one frame to a slot */
+#define PARTS 32 /* slices of one frame to a slot */
 
 void session_data_begin(struct session *s)
 {
@@ -48,13 +48,16 @@ uint64_t session_data_body_size(const struct session_tx *tx)
 	return tx->data.size - body_offset(tx);
 }
 
-/* session_data_refuse - the first no stands; what was collected is of no use any more, the slot is given up */
+/*
+ * session_data_refuse - the first no stands; what was collected is of no use any more, the slot is
+ * given up
+ */
 void session_data_refuse(struct session_tx *tx, const struct session_refusal *refusal)
 {
 	if (tx->refusal.stage)
 		return;
 	tx->refusal = *refusal;
-	(void)session_slot_abort(tx);   /* else at the end of the transaction */
+	(void)session_slot_abort(tx); /* else at the end of the transaction */
 }
 
 static void refuse(struct session_tx *tx, unsigned code, const char *esc, const char *text)
@@ -83,9 +86,14 @@ static void hold(struct session_tx *tx, struct str octets)
 		return;
 	}
 	fits = buf_add(&tx->message, octets);
-	assert(fits);           /* the header block is bounded by header_scan, the body by IPC_BODY_INLINE, each slice by SESSION_IN */
+	/*
+	 * the header block is bounded by header_scan, the body by IPC_BODY_INLINE, each slice by
+	 * SESSION_IN
+	 */
+	assert(fits);
 	(void)session_tx_charge(tx);
-	if (tx->part == SESSION_PART_BODY && (!may_hold || session_data_body(tx).n > IPC_BODY_INLINE))
+	if (tx->part == SESSION_PART_BODY &&
+	    (!may_hold || session_data_body(tx).n > IPC_BODY_INLINE))
 		session_slot_want(tx);
 }
 
@@ -122,7 +130,8 @@ static bool is_endless(const struct session_tx *tx)
 
 static void give_up(struct session *s)
 {
-	struct session_refusal no = session_refusal_own("data", 552, "5.3.4", "the message is too big");
+	struct session_refusal no =
+		session_refusal_own("data", 552, "5.3.4", "the message is too big");
 
 	s->end = "endless message";
 	s->tx->outcome = SESSION_REFUSED;
@@ -158,8 +167,9 @@ static bool take(struct session *s)
 /* ---- header */
 
 /*
- * find_lead - some mail comes with the line of an mbox file before its header: "From " or ">From ". It is kept in its place, and
- * the header begins behind it: for policy, and for whoever reads the message later.
+ * find_lead - some mail comes with the line of an mbox file before its header: "From " or ">From ".
+ * It is kept in its place, and the header begins behind it: for policy, and for whoever reads the
+ * message later.
  */
 static enum step find_lead(struct session_tx *tx)
 {
@@ -227,7 +237,8 @@ static void look_for_header(struct session *s)
 	if (tx->part != SESSION_PART_HEADER)
 		return;
 	all = str_drop(buf_str(&tx->message), tx->lead);
-	step = smtp_data_is_over(&tx->data) ? header_scan_finish(&tx->scan, all) : header_scan(&tx->scan, all);
+	step = smtp_data_is_over(&tx->data) ? header_scan_finish(&tx->scan, all)
+					    : header_scan(&tx->scan, all);
 	if (step == STEP_ERROR)
 		refuse_header(tx);
 	else if (step == STEP_DONE)

@@ -2,7 +2,7 @@
 
 #include "log.h"
 
-#define EVENT_RCPTS 32          /* recipients shown one by one */
+#define EVENT_RCPTS 32 /* recipients shown one by one */
 
 /* clang-format off */
 const char *const session_outcome_name[SESSION_OUTCOMES] = {
@@ -11,7 +11,8 @@ const char *const session_outcome_name[SESSION_OUTCOMES] = {
 };
 
 static const char *const rcpt_state_name[] = {
-	[RCPT_ASKED] = "asked", [RCPT_ACCEPTED] = "accepted", [RCPT_REFUSED] = "refused", [RCPT_REMOVED] = "removed",
+	[RCPT_ASKED] = "asked",     [RCPT_ACCEPTED] = "accepted",
+	[RCPT_REFUSED] = "refused", [RCPT_REMOVED] = "removed",
 };
 /* clang-format on */
 
@@ -102,7 +103,8 @@ void session_event_session(const struct session *s)
 
 static void put_rcpt(struct json *j, const struct policy_rcpt *r)
 {
-	bool is_no = r->verdict.kind == VERDICT_DEFER || r->verdict.kind == VERDICT_REJECT || r->verdict.kind == VERDICT_DROP;
+	bool is_no = r->verdict.kind == VERDICT_DEFER || r->verdict.kind == VERDICT_REJECT ||
+		     r->verdict.kind == VERDICT_DROP;
 
 	json_open(j, NULL, '{');
 	json_str(j, "to", r->address.text);
@@ -128,7 +130,10 @@ static void put_rcpts(struct json *j, const struct policy_tx *view)
 	json_close(j, ']');
 }
 
-/* put_times - how long MAIL to DATA, DATA to its end, and the end to the reply took, as far as it came */
+/*
+ * put_times - how long MAIL to DATA, DATA to its end, and the end to the reply took, as far as it
+ * came
+ */
 static void put_times(struct json *j, const struct session_tx *tx)
 {
 	uint64_t now = net_loop_now(tx->server->loop);
@@ -152,7 +157,8 @@ void session_event_message(const struct session_tx *tx)
 	put_id(j, "id", &tx->view.id);
 	put_id(j, "session", &tx->view.conn->id);
 	json_str(j, "outcome", str_of(session_outcome_name[tx->outcome]));
-	if (is_in_doubt)                /* durable perhaps, and not answered 250: it may arrive all the same */
+	/* durable perhaps, and not answered 250: it may arrive all the same */
+	if (is_in_doubt)
 		json_bool(j, "in_doubt", true);
 	if (is_good)
 		put_kept(j, &tx->kept);

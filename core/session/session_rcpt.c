@@ -1,7 +1,8 @@
 /*
- * A recipient is answered 250 when a handler accepted or permitted it, or our own rules allow it, and no handler refused. Own
- * rules: the domain is relayed; or it is the postmaster of one of our domains, or the bare <postmaster> (RFC 5321 4.5.1). What
- * is allowed must also have somewhere to go, as far as that can be known here.
+ * A recipient is answered 250 when a handler accepted or permitted it, or our own rules allow it,
+ * and no handler refused. Own rules: the domain is relayed; or it is the postmaster of one of our
+ * domains, or the bare <postmaster> (RFC 5321 4.5.1). What is allowed must also have somewhere to
+ * go, as far as that can be known here.
  */
 #include "session_private.h"
 
@@ -35,7 +36,8 @@ struct policy_rcpt *session_rcpt_add(struct session *s, const struct smtp_comman
 
 	if (!session_tx_charge(tx))
 		return NULL;
-	if (!policy_address_copy(&tx->arena, is_bare ? tx->config->postmaster : c->path.text, &address))
+	if (!policy_address_copy(&tx->arena, is_bare ? tx->config->postmaster : c->path.text,
+				 &address))
 		return NULL;
 	r = policy_rcpt_add(&tx->view, address);
 	if (!r)
@@ -45,7 +47,8 @@ struct policy_rcpt *session_rcpt_add(struct session *s, const struct smtp_comman
 }
 
 /* session_rcpt_note - so that the message's event tells of it; one of too many is only counted */
-void session_rcpt_note(struct session *s, const struct smtp_command *c, const struct smtp_todo *said)
+void session_rcpt_note(struct session *s, const struct smtp_command *c,
+		       const struct smtp_todo *said)
 {
 	struct policy_rcpt *r = said->code >= 500 ? session_rcpt_add(s, c) : NULL;
 
@@ -67,15 +70,21 @@ static bool is_postmaster(const struct session *s, const struct policy_rcpt *r)
 	       (is_bare || session_config_is_ours(s->tx->config, r->address.domain));
 }
 
-/* "5.1.x" is about the mailbox: no rule can know that there is no postmaster. Other reasons to refuse stand. */
-bool session_rcpt_overrules(const struct session *s, const struct policy_rcpt *r, const struct verdict *v)
+/*
+ * "5.1.x" is about the mailbox: no rule can know that there is no postmaster. Other reasons to
+ * refuse stand.
+ */
+bool session_rcpt_overrules(const struct session *s, const struct policy_rcpt *r,
+			    const struct verdict *v)
 {
-	return v->kind == VERDICT_REJECT && str_has_prefix(str_of(v->esc), STR("5.1.")) && is_postmaster(s, r);
+	return v->kind == VERDICT_REJECT && str_has_prefix(str_of(v->esc), STR("5.1.")) &&
+	       is_postmaster(s, r);
 }
 
 static bool is_allowed(const struct session *s, const struct policy_rcpt *r)
 {
-	return r->is_permitted || session_config_relays(s->tx->config, r->address.domain) || is_postmaster(s, r);
+	return r->is_permitted || session_config_relays(s->tx->config, r->address.domain) ||
+	       is_postmaster(s, r);
 }
 
 /* may_have_route - a `route` handler can name any next hop later */

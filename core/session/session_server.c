@@ -5,7 +5,7 @@
 
 #include "counter.h"
 
-#define SUBMIT_TEXT IPC_FRAME_MAX       /* envelopes and headers of one submission */
+#define SUBMIT_TEXT IPC_FRAME_MAX /* envelopes and headers of one submission */
 
 /* ---- what waits for the spool */
 
@@ -69,19 +69,24 @@ static void too_late(struct session_tx *tx)
 		session_pump(s);
 		return;
 	}
-	no = session_refusal_own("spool", 451, "4.3.0", "the store is not available, try again later");
+	no = session_refusal_own("spool", 451, "4.3.0",
+				 "the store is not available, try again later");
 	session_data_refuse(tx, &no);
 	session_slot_push(tx);
 }
 
-/* impatient - options may have changed meanwhile, so the list is not quite in the order of its dues: all of it is looked at */
+/*
+ * impatient - options may have changed meanwhile, so the list is not quite in the order of its
+ * dues: all of it is looked at
+ */
 static void impatient(struct net_timer *t)
 {
 	struct session_server *server = container_of(t, struct session_server, patience);
 	uint64_t now = net_loop_now(server->loop), next = UINT64_MAX;
 	struct list late = LIST_INIT(late), *node;
 
-	LIST_EACH(each, &server->waiting) {
+	LIST_EACH(each, &server->waiting)
+	{
 		struct session_tx *tx = LIST_ITEM(each, struct session_tx, waits);
 
 		if (tx->due_us <= now) {
@@ -97,7 +102,9 @@ static void impatient(struct net_timer *t)
 		net_timer_start(t, next - now);
 }
 
-/* push_waiting - each does what it can; those that wait again, or no more, do not disturb the walk */
+/*
+ * push_waiting - each does what it can; those that wait again, or no more, do not disturb the walk
+ */
 static void push_waiting(struct session_server *server)
 {
 	struct list round = LIST_INIT(round), *node;
@@ -135,14 +142,18 @@ void session_server_writable(struct session_server *server)
 	push_waiting(server);
 }
 
-/* lose_channel - slots are gone with it; submissions are sent again on the next one, and are answered as if never sent before */
+/*
+ * lose_channel - slots are gone with it; submissions are sent again on the next one, and are
+ * answered as if never sent before
+ */
 static void lose_channel(struct session_server *server)
 {
 	struct list *node;
 
 	server->spool = NULL;
 	push_aborts(server);
-	LIST_EACH(each, &server->sessions) {
+	LIST_EACH(each, &server->sessions)
+	{
 		struct session_tx *tx = LIST_ITEM(each, struct session, node)->tx;
 
 		if (!tx || !tx->tag)
@@ -164,10 +175,13 @@ void session_server_channel(struct session_server *server, struct ipc_channel *s
 	session_server_writable(server);
 }
 
-/* refused - our own trouble is 4xx, whatever the spool says: nothing it knows is the client's fault */
+/*
+ * refused - our own trouble is 4xx, whatever the spool says: nothing it knows is the client's fault
+ */
 static void refused(struct session_tx *tx, const struct ipc_frame *frame)
 {
-	struct session_refusal no = session_refusal_own("spool", 451, "4.3.0", "the store is not available, try again later");
+	struct session_refusal no = session_refusal_own(
+		"spool", 451, "4.3.0", "the store is not available, try again later");
 	struct ipc_refusal r;
 
 	if (ipc_refusal_decode(frame->payload, &r) && r.code >= 400 && r.code <= 499) {
@@ -190,7 +204,10 @@ static void acked(struct session_tx *tx, const struct ipc_frame *frame)
 		session_slot_ack(tx, taken);
 }
 
-/* session_server_frame - what is about nobody who waits is late or nonsense: nothing to do in either case */
+/*
+ * session_server_frame - what is about nobody who waits is late or nonsense: nothing to do in
+ * either case
+ */
 void session_server_frame(struct session_server *server, const struct ipc_frame *frame)
 {
 	struct session_tx *tx = find(server, frame->tag);
@@ -233,7 +250,7 @@ struct session_server *session_server_new(struct net_loop *loop, struct policy_s
 	list_init(&server->waiting);
 	list_init(&server->aborts);
 	map_init(&server->by_tag);
-	buf_init(&server->line, SIZE_MAX);      /* a line was bounded before it gets there */
+	buf_init(&server->line, SIZE_MAX); /* a line was bounded before it gets there */
 	buf_init(&server->text, SUBMIT_TEXT);
 	buf_init(&server->frame, IPC_FRAME_MAX);
 	net_timer_init(&server->patience, loop, impatient);
@@ -257,7 +274,8 @@ static struct str listener_name(struct session_server *server, struct str name)
 {
 	struct listener *l;
 
-	LIST_EACH(node, &server->listeners) {
+	LIST_EACH(node, &server->listeners)
+	{
 		l = LIST_ITEM(node, struct listener, node);
 		if (str_eq(name, (struct str){ l->name, l->n }))
 			return (struct str){ l->name, l->n };
@@ -279,7 +297,8 @@ static void shed(struct session_server *server, int fd)
 	const char *what = server->is_draining ? "shutting down" : "too many connections";
 
 	counter_add(COUNTER_SESSIONS_SHED, 1);
-	(void)buf_printf(net_conn_out(c), "421 4.3.2 %.*s %s, try again later\r\n", STR_ARG(server->config->o.hostname), what);
+	(void)buf_printf(net_conn_out(c), "421 4.3.2 %.*s %s, try again later\r\n",
+			 STR_ARG(server->config->o.hostname), what);
 	net_conn_flush_later(c);
 	net_conn_close(&c);
 }
@@ -292,14 +311,19 @@ void session_server_accept(struct session_server *server, int fd, struct str lis
 		(void)session_new(server, fd, listener_name(server, listener));
 }
 
-/* session_server_drain - who is in a transaction may end it; who is at rest is told now rather than at the next command */
+/*
+ * session_server_drain - who is in a transaction may end it; who is at rest is told now rather than
+ * at the next command
+ */
 void session_server_drain(struct session_server *server)
 {
 	server->is_draining = true;
-	LIST_EACH(node, &server->sessions) {
+	LIST_EACH(node, &server->sessions)
+	{
 		struct session *s = LIST_ITEM(node, struct session, node);
 
-		if (s->state == SESSION_READING && !s->tx && s->smtp.phase != SMTP_OVER && buf_len(net_conn_in(s->conn)) == 0)
+		if (s->state == SESSION_READING && !s->tx && s->smtp.phase != SMTP_OVER &&
+		    buf_len(net_conn_in(s->conn)) == 0)
 			session_stop(s, SMTP_STOP_DRAIN, "drain");
 	}
 }
@@ -319,7 +343,8 @@ static void free_sessions(struct session_server *server)
 		if (s->state != SESSION_LEAVING)
 			session_leave(s, "stopped");
 		if (s->state == SESSION_LEAVING)
-			session_bury(s);        /* nobody waits for the answer to `disconnect` any more */
+			/* nobody waits for the answer to `disconnect` any more */
+			session_bury(s);
 	}
 	while ((node = list_take(&server->dying)) || (node = list_take(&server->spare_sessions))) {
 		struct session *s = LIST_ITEM(node, struct session, node);

@@ -1,18 +1,19 @@
 /*
- *   NONE -> WANTED --SLOT_OPEN--> ASKED --first SLOT_ACK--> OPEN      session_slot_want(), session_slot_push(), session_slot_ack()
+ *   NONE -> WANTED --SLOT_OPEN--> ASKED --first SLOT_ACK--> OPEN
  *              ^                    |                        |
- *              +---- channel lost, all of the body in memory +        session_slot_lost()
+ *              +---- channel lost, all of the body in memory +
  *              |
- *   any -------+--> GONE                                              refused, lost, given up
+ *   any -------+--> GONE             refused, lost, given up
  *
- * What is in memory of the body goes first; from then on each slice of the input goes straight to the spool, never more than
- * IPC_SLOT_WINDOW octets ahead of what it acknowledged. Without credit the connection is paused: that is the back-pressure.
+ * What is in memory of the body goes first; from then on each slice of the input goes straight to
+ * the spool, never more than IPC_SLOT_WINDOW octets ahead of what it acknowledged. Without credit
+ * the connection is paused: that is the back-pressure.
  */
 #include "session_private.h"
 
 #include <assert.h>
 
-#define CREDIT_LEAST 1024       /* less is not worth a frame */
+#define CREDIT_LEAST 1024 /* less is not worth a frame */
 
 void session_slot_want(struct session_tx *tx)
 {
@@ -35,7 +36,10 @@ bool session_slot_is_drained(const struct session_tx *tx)
 	return tx->slot == SESSION_SLOT_NONE || (tx->slot == SESSION_SLOT_OPEN && unsent(tx) == 0);
 }
 
-/* window - octets that spool and channel would take now; half of the room is for the heads of many small frames */
+/*
+ * window - octets that spool and channel would take now; half of the room is for the heads of many
+ * small frames
+ */
 static size_t window(const struct session_tx *tx)
 {
 	uint64_t ahead = tx->slot_sent - tx->slot_acked;
@@ -61,7 +65,8 @@ size_t session_slot_credit(const struct session_tx *tx)
 	return unsent(tx) > 0 ? 0 : window(tx);
 }
 
-static bool put(struct session_tx *tx, enum ipc_submit_type type, const struct str *parts, unsigned nparts)
+static bool put(struct session_tx *tx, enum ipc_submit_type type, const struct str *parts,
+		unsigned nparts)
 {
 	struct ipc_frame head = { .type = (uint16_t)type, .tag = tx->tag };
 
@@ -74,8 +79,10 @@ void session_slot_send(struct session_tx *tx, const struct str *parts, unsigned 
 
 	if (nparts == 0)
 		return;
-	if (!put(tx, IPC_SLOT_DATA, parts, nparts)) {  /* there was room: the channel broke meanwhile */
-		no = session_refusal_own("spool", 451, "4.3.0", "the store is not available, try again later");
+	/* there was room: the channel broke meanwhile */
+	if (!put(tx, IPC_SLOT_DATA, parts, nparts)) {
+		no = session_refusal_own("spool", 451, "4.3.0",
+					 "the store is not available, try again later");
 		session_slot_refused(tx, &no);
 		return;
 	}
@@ -100,7 +107,8 @@ static void send_memory(struct session_tx *tx)
 	size_t may;
 
 	while (tx->slot == SESSION_SLOT_OPEN && unsent(tx) > 0 && (may = window(tx)) > 0) {
-		struct str part = str_head(str_drop(session_data_body(tx), (size_t)tx->slot_sent), may);
+		struct str part =
+			str_head(str_drop(session_data_body(tx), (size_t)tx->slot_sent), may);
 
 		session_slot_send(tx, &part, 1);
 	}
@@ -114,7 +122,8 @@ static void resume(struct session_tx *tx)
 
 	if (s->state != SESSION_SPOOLING || tx->part == SESSION_PART_ENDED)
 		return;
-	if (!tx->refusal.stage && (is_over ? !session_slot_is_drained(tx) : session_slot_credit(tx) == 0))
+	if (!tx->refusal.stage &&
+	    (is_over ? !session_slot_is_drained(tx) : session_slot_credit(tx) == 0))
 		return;
 	session_enter(s, SESSION_BODY);
 	session_pump(s);
@@ -156,7 +165,8 @@ void session_slot_lost(struct session_tx *tx)
 	struct session_refusal no;
 	bool is_in_memory = session_data_body(tx).n == session_data_body_size(tx);
 
-	if (tx->commit == SESSION_COMMIT_SENT)          /* it may be durable: the same submission will tell */
+	/* it may be durable: the same submission will tell */
+	if (tx->commit == SESSION_COMMIT_SENT)
 		return;
 	if (tx->slot != SESSION_SLOT_ASKED && tx->slot != SESSION_SLOT_OPEN)
 		return;
@@ -165,11 +175,15 @@ void session_slot_lost(struct session_tx *tx)
 		tx->slot_sent = tx->slot_acked = 0;
 		return;
 	}
-	no = session_refusal_own("spool", 451, "4.3.0", "the store is not available, try again later");
+	no = session_refusal_own("spool", 451, "4.3.0",
+				 "the store is not available, try again later");
 	session_slot_refused(tx, &no);
 }
 
-/* session_slot_abort - a slot that was submitted belongs to the spool, whatever becomes of the submission */
+/*
+ * session_slot_abort - a slot that was submitted belongs to the spool, whatever becomes of the
+ * submission
+ */
 bool session_slot_abort(struct session_tx *tx)
 {
 	bool is_held = tx->slot == SESSION_SLOT_ASKED || tx->slot == SESSION_SLOT_OPEN;

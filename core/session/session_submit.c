@@ -3,8 +3,9 @@
  *                  |                |                     |       +--REFUSED, too late--> its no
  *                  no          all refused: no      all discarded: 250
  *
- * The one way to 250 is grant(), and grant() wants a token, which is made in two places: where DURABLE came in for this
- * transaction, and where a rule discarded every copy (said in an event). Nothing else in the tree can make one.
+ * The one way to 250 is grant(), and grant() wants a token, which is made in two places: where
+ * DURABLE came in for this transaction, and where a rule discarded every copy (said in an event).
+ * Nothing else in the tree can make one.
  */
 #include "session_private.h"
 
@@ -14,7 +15,7 @@
 #include "counter.h"
 
 struct token {
-	enum session_outcome outcome;   /* ACCEPTED: durable; DISCARDED */
+	enum session_outcome outcome; /* ACCEPTED: durable; DISCARDED */
 };
 
 static void grant(struct session_tx *tx, const struct token *token)
@@ -71,7 +72,8 @@ void session_submit_ended(struct session *s)
 		session_submit_no(tx, &tx->refusal);
 		return;
 	}
-	if (tx->kept.kind == VERDICT_DISCARD)           /* by `headers`: nothing is left to decide */
+	/* by `headers`: nothing is left to decide */
+	if (tx->kept.kind == VERDICT_DISCARD)
 		session_submit_copies(s);
 	else if (session_ask(s, HOOK_MESSAGE, NULL) == STEP_DONE)
 		session_decided(s);
@@ -81,7 +83,8 @@ void session_submit_ended(struct session *s)
 
 static bool is_asked(const struct session_tx *tx, const struct policy_rcpt *r)
 {
-	return r->state == RCPT_ACCEPTED && r->verdict.kind == VERDICT_PASS && tx->kept.kind != VERDICT_DISCARD;
+	return r->state == RCPT_ACCEPTED && r->verdict.kind == VERDICT_PASS &&
+	       tx->kept.kind != VERDICT_DISCARD;
 }
 
 /* session_submit_copy_decided - `message_rcpt` was answered for the recipient at tx->copy */
@@ -95,7 +98,10 @@ void session_submit_copy_decided(struct session *s)
 	s->tx->copy++;
 }
 
-/* worst - all copies are refused: a 4xx among them lets the client come again for all; else the first 5xx */
+/*
+ * worst - all copies are refused: a 4xx among them lets the client come again for all; else the
+ * first 5xx
+ */
 static const struct verdict *worst(const struct session_tx *tx)
 {
 	const struct verdict *found = NULL;
@@ -115,7 +121,8 @@ static const struct verdict *worst(const struct session_tx *tx)
 static bool is_any_good(const struct session_tx *tx)
 {
 	for (unsigned i = 0; i < tx->view.nrcpts; i++)
-		if (tx->variant_of[i] != SESSION_NO_VARIANT && !session_copies_is_refused(tx->view.rcpts[i]))
+		if (tx->variant_of[i] != SESSION_NO_VARIANT &&
+		    !session_copies_is_refused(tx->view.rcpts[i]))
 			return true;
 	return false;
 }
@@ -142,7 +149,8 @@ static void all_decided(struct session_tx *tx)
 	}
 	no = worst(tx);
 	if (no)
-		session_submit_no(tx, &(struct session_refusal){ policy_hook_name[HOOK_MESSAGE_RCPT], true, *no });
+		session_submit_no(tx, &(struct session_refusal){
+					      policy_hook_name[HOOK_MESSAGE_RCPT], true, *no });
 	else
 		grant(tx, &(struct token){ SESSION_DISCARDED });
 }
@@ -167,7 +175,10 @@ void session_submit_copies(struct session *s)
 
 /* ---- commit */
 
-/* session_submit_push - send it, now or when the channel has room; again when the channel is another one */
+/*
+ * session_submit_push - send it, now or when the channel has room; again when the channel is
+ * another one
+ */
 void session_submit_push(struct session_tx *tx)
 {
 	struct session_server *server = tx->server;
@@ -181,7 +192,9 @@ void session_submit_push(struct session_tx *tx)
 	buf_reset(&server->frame);
 	if (!session_copies_build(tx, &submit) || !ipc_submit_encode(&server->frame, &submit) ||
 	    buf_len(&server->frame) > ipc_channel_max(server->spool)) {
-		trouble(tx, 452, "4.3.4", "header, recipients and notes of this message are too much for one message");
+		trouble(tx, 452, "4.3.4",
+			"header, recipients and notes of this message are too much for one "
+			"message");
 		return;
 	}
 	payload = buf_str(&server->frame);
@@ -193,13 +206,17 @@ void session_submit_push(struct session_tx *tx)
 
 void session_submit_durable(struct session_tx *tx)
 {
-	if (tx->commit != SESSION_COMMIT_SENT)          /* the spool cannot have what it was not given */
+	/* the spool cannot have what it was not given */
+	if (tx->commit != SESSION_COMMIT_SENT)
 		return;
 	histogram_add(HISTOGRAM_COMMIT_WAIT, net_loop_now(tx->server->loop) - tx->submitted_us);
 	grant(tx, &(struct token){ SESSION_ACCEPTED });
 }
 
-/* session_submit_late - the spool may still make it durable: then it arrives, and arrives again when the client comes back */
+/*
+ * session_submit_late - the spool may still make it durable: then it arrives, and arrives again
+ * when the client comes back
+ */
 void session_submit_late(struct session_tx *tx)
 {
 	trouble(tx, 451, "4.3.0", "the message could not be stored in time, try again later");

@@ -52,7 +52,8 @@ struct session_tx *session_tx_new(struct session *s)
 	tx->view.id = id_make(wall, tx->config->o.edge);
 	tx->view.created_us = wall;
 	tx->view.generation = policy_pin(server->policies);
-	tx->view.helo = arena_str(&tx->arena, s->view.helo);    /* a second EHLO may change the session's */
+	/* a second EHLO may change the session's */
+	tx->view.helo = arena_str(&tx->arena, s->view.helo);
 	tx->view.is_trusted = s->view.is_trusted;
 	tx->view.trust_reason = s->view.trust_reason;
 	tx->view.trust_rule = s->view.trust_rule;
@@ -75,7 +76,7 @@ bool session_tx_may_hold(const struct session_tx *tx, size_t more)
 
 	if (length <= cap)
 		return true;
-	cap = cap * 2 > length ? cap * 2 : length;      /* as a buf grows */
+	cap = cap * 2 > length ? cap * 2 : length; /* as a buf grows */
 	return tx->server->memory - tx->charged + tx->arena.used + cap <= tx->config->o.memory;
 }
 
@@ -105,7 +106,8 @@ static void count(struct session_tx *tx)
 		break;
 	}
 	if (tx->ended_us)
-		histogram_add(HISTOGRAM_MESSAGE_TIME, net_loop_now(tx->server->loop) - tx->began_us);
+		histogram_add(HISTOGRAM_MESSAGE_TIME,
+			      net_loop_now(tx->server->loop) - tx->began_us);
 }
 
 void session_tx_end(struct session *s)

@@ -6,19 +6,22 @@
 
 /* What a verdict does where it was given. */
 enum effect {
-	NONSENSE,               /* not a verdict of this hook: 451, as every failure of policy */
+	NONSENSE, /* not a verdict of this hook: 451, as every failure of policy */
 	GO,
-	TRUST,                  /* and mark */
-	REFUSE,                 /* behind the data: at its true end */
-	CUT,                    /* close without a word */
-	KEEP,                   /* the message is accepted, and not (just) queued */
-	COPY,                   /* the same, or a refusal, for one copy: session_submit.c */
-	LOSE,                   /* 250, and this recipient gets nothing */
+	TRUST,  /* and mark */
+	REFUSE, /* behind the data: at its true end */
+	CUT,    /* close without a word */
+	KEEP,   /* the message is accepted, and not (just) queued */
+	COPY,   /* the same, or a refusal, for one copy: session_submit.c */
+	LOSE,   /* 250, and this recipient gets nothing */
 };
 
 /* clang-format off */
 static const uint8_t effects[HOOKS][VERDICTS] = {
-	/*                      PASS  ACCEPT  TRUST     DEFER   REJECT  DROP      ABORT     QUARANTINE  HOLD      DISCARD  */
+	/*
+	 *                      PASS  ACCEPT  TRUST     DEFER   REJECT  DROP      ABORT
+	 * QUARANTINE  HOLD      DISCARD
+	 */
 	[HOOK_CONNECT]      = { GO,   GO,     TRUST,    REFUSE, REFUSE, REFUSE,   CUT,      NONSENSE,   NONSENSE, NONSENSE },
 	[HOOK_EHLO]         = { GO,   GO,     TRUST,    REFUSE, REFUSE, REFUSE,   CUT,      NONSENSE,   NONSENSE, NONSENSE },
 	[HOOK_MAIL]         = { GO,   GO,     TRUST,    REFUSE, REFUSE, REFUSE,   NONSENSE, NONSENSE,   NONSENSE, NONSENSE },
@@ -31,7 +34,8 @@ static const uint8_t effects[HOOKS][VERDICTS] = {
 };
 /* clang-format on */
 
-struct session_refusal session_refusal_own(const char *stage, unsigned code, const char *esc, const char *text)
+struct session_refusal session_refusal_own(const char *stage, unsigned code, const char *esc,
+					   const char *text)
 {
 	struct session_refusal no = { .stage = stage };
 
@@ -129,8 +133,9 @@ static void decided_command(struct session *s, enum effect effect)
 	struct session_refusal no = { .stage = NULL };
 
 	if (effect == CUT) {
-		session_cause_set(&s->cause, &(struct session_refusal){
-			policy_hook_name[s->question.hook], true, s->question.verdict });
+		session_cause_set(&s->cause,
+				  &(struct session_refusal){ policy_hook_name[s->question.hook],
+							     true, s->question.verdict });
 		session_do(s, smtp_server_abort(&s->smtp), NULL);
 		return;
 	}

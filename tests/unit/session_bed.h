@@ -18,23 +18,23 @@
 #include "session.h"
 #include "turns.h"
 
-#define BED_STORED 64
+#define BED_STORED  64
 #define BED_CLIENTS 64
-#define BED_OPEN 64
-#define BED_RING (2 * 1024 * 1024)
+#define BED_OPEN    64
+#define BED_RING    (2 * 1024 * 1024)
 
 /* ---- policy */
 
 struct bed_policy {
 	struct policy_set set;
 	struct verdict canned[HOOKS];
-	bool waits[HOOKS];                      /* MORE: the test answers */
-	void (*act[HOOKS])(struct policy_question *);   /* edits, or another verdict */
-	bool is_late;                           /* MORE, always: answered in the next turn by itself */
+	bool waits[HOOKS];                            /* MORE: the test answers */
+	void (*act[HOOKS])(struct policy_question *); /* edits, or another verdict */
+	bool is_late; /* MORE, always: answered in the next turn by itself */
 	struct net_deferred late;
 	struct policy_question *open[BED_OPEN];
 	unsigned nopen, asked[HOOKS], cancelled, answered;
-	char log[4096];                         /* "connect ehlo mail ..." */
+	char log[4096]; /* "connect ehlo mail ..." */
 };
 
 /* ---- spool */
@@ -44,8 +44,8 @@ enum bed_commit { BED_COMMITS, BED_WAITS, BED_REFUSES, BED_DEAF };
 struct bed_message {
 	struct id id;
 	uint64_t tag;
-	unsigned times;                         /* submitted */
-	unsigned sending;                       /* sessions, as the last time said */
+	unsigned times;   /* submitted */
+	unsigned sending; /* sessions, as the last time said */
 	bool is_durable, is_slot;
 	struct arena arena;
 	struct ipc_submit submit;
@@ -63,7 +63,7 @@ struct bed_spool {
 	struct ipc_channel *edge, *own;
 	enum bed_commit commit;
 	struct ipc_refusal refusal;
-	bool acks;                              /* slots by themselves */
+	bool acks; /* slots by themselves */
 	struct bed_message stored[BED_STORED];
 	unsigned nstored;
 	struct bed_slot slots[BED_STORED];
@@ -77,7 +77,7 @@ struct bed_client {
 	int fd;
 	struct buf got;
 	char line[1024];
-	bool is_over;                           /* the server closed */
+	bool is_over; /* the server closed */
 };
 
 struct bed {
@@ -159,7 +159,11 @@ static inline void bed_nothing(struct policy_generation *g)
 }
 
 static const struct policy_ops bed_ops = {
-	.ask = bed_ask, .cancel = bed_cancel, .activate = bed_nothing, .retire = bed_nothing, .destroy = bed_nothing,
+	.ask = bed_ask,
+	.cancel = bed_cancel,
+	.activate = bed_nothing,
+	.retire = bed_nothing,
+	.destroy = bed_nothing,
 };
 
 static inline void bed_commit_generation(unsigned number)
@@ -167,13 +171,16 @@ static inline void bed_commit_generation(unsigned number)
 	struct policy_generation *g = policy_generation_new(number, STR("0123456789abcdef"));
 
 	g->ops = &bed_ops;
-	g->hooks = (1u << HOOK_ROUTE) - 1;      /* all of the edge */
+	g->hooks = (1u << HOOK_ROUTE) - 1; /* all of the edge */
 	policy_set_commit(&bed.policy.set, g);
 }
 
-static inline struct verdict bed_verdict(enum verdict_kind kind, unsigned code, const char *esc, const char *text)
+static inline struct verdict bed_verdict(enum verdict_kind kind, unsigned code, const char *esc,
+					 const char *text)
 {
-	struct verdict v = { .kind = kind, .code = (uint16_t)code, .text = str_of(text), .rule = STR("bed") };
+	struct verdict v = {
+		.kind = kind, .code = (uint16_t)code, .text = str_of(text), .rule = STR("bed")
+	};
 
 	(void)str_copy(v.esc, sizeof v.esc, str_of(esc));
 	return v;
@@ -246,7 +253,8 @@ static inline void bed_keep(struct bed_message *m, const struct ipc_frame *frame
 		m->body = buf_str(&slot->bytes);
 	}
 	for (unsigned i = 0; i < m->submit.nvariants; i++)
-		if (envelope_read(m->submit.variants[i].envelope, &m->arena, &m->envelopes[i], &why) < 0)
+		if (envelope_read(m->submit.variants[i].envelope, &m->arena, &m->envelopes[i],
+				  &why) < 0)
 			fail_msg("%s", why.text);
 }
 
@@ -263,7 +271,8 @@ static inline void bed_submit(const struct ipc_frame *frame)
 
 	assert_true(ipc_submit_decode(frame->payload, &submit));
 	m = bed_message_of(&submit.id);
-	if (!m && submit.is_slot && !bed_slot_of(submit.slot)) {        /* its slot went with the channel before */
+	if (!m && submit.is_slot &&
+	    !bed_slot_of(submit.slot)) { /* its slot went with the channel before */
 		bed.spool.refusal = (struct ipc_refusal){ 451, STR("4.3.0"), STR("no such slot") };
 		bed_tell_refused(frame->tag, IPC_REFUSED);
 		return;
@@ -339,8 +348,10 @@ static inline void bed_broken(void *owner, const struct fault *why)
 	fail_msg("%s", why->text);
 }
 
-static const struct ipc_channel_ops bed_spool_ops = { .frame = bed_spool_frame, .broken = bed_broken };
-static const struct ipc_channel_ops bed_edge_ops = { bed_edge_frame, bed_edge_writable, bed_broken };
+static const struct ipc_channel_ops bed_spool_ops = { .frame = bed_spool_frame,
+						      .broken = bed_broken };
+static const struct ipc_channel_ops bed_edge_ops = { bed_edge_frame, bed_edge_writable,
+						     bed_broken };
 
 /* bed_connect_to - a new channel between edge and a spool; what was on its way in the former one is lost, slots with it */
 static inline void bed_connect_to(const struct ipc_channel_ops *spool, size_t ring)
@@ -384,7 +395,8 @@ static inline struct bed_client client_open(void)
 	struct bed_client c = { .fd = -1 };
 	int ends[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
+			 0);
 	c.fd = ends[1];
 	buf_init(&c.got, 4 << 20);
 	session_server_accept(bed.server, ends[0], STR("test"));
@@ -444,9 +456,12 @@ static inline void no_false_250(struct str line)
 		return;
 	assert_true(id_parse(str_trim(str_drop(line, mark.n)), &id));
 	m = bed_message_of(&id);
-	if (m ? !m->is_durable : bed.policy.canned[HOOK_MESSAGE].kind != VERDICT_DISCARD &&
-	    bed.policy.canned[HOOK_HEADERS].kind != VERDICT_DISCARD && bed.policy.canned[HOOK_RCPT].kind != VERDICT_DISCARD &&
-	    bed.policy.canned[HOOK_MESSAGE_RCPT].kind != VERDICT_DISCARD && !bed.policy.act[HOOK_MESSAGE_RCPT])
+	if (m ? !m->is_durable
+	      : bed.policy.canned[HOOK_MESSAGE].kind != VERDICT_DISCARD &&
+			    bed.policy.canned[HOOK_HEADERS].kind != VERDICT_DISCARD &&
+			    bed.policy.canned[HOOK_RCPT].kind != VERDICT_DISCARD &&
+			    bed.policy.canned[HOOK_MESSAGE_RCPT].kind != VERDICT_DISCARD &&
+			    !bed.policy.act[HOOK_MESSAGE_RCPT])
 		fail_msg("a false 250: %.*s", STR_ARG(line));
 }
 
@@ -547,13 +562,27 @@ static inline int bed_begin(void **state)
 	bed.policy.late.run = bed_answer_late;
 	bed_commit_generation(1);
 	bed.o = (struct session_options){
-		.hostname = STR("mx.example.com"), .edge = 3,
-		.domains = domains, .ndomains = 1,
-		.relay_domains = domains, .nrelay_domains = 1,
+		.hostname = STR("mx.example.com"),
+		.edge = 3,
+		.domains = domains,
+		.ndomains = 1,
+		.relay_domains = domains,
+		.nrelay_domains = 1,
 		.has_default_route = true,
-		.connections = 1000, .recipients = 1000, .errors = 20, .commands = 10000, .messages = 1000, .hops = 50,
-		.command_line = 2048, .data_line = 64 * 1024, .message = 50 << 20, .memory = 64 << 20,
-		.command_us = 300000000, .data_us = 180000000, .session_us = 3600000000, .commit_us = 30000000,
+		.connections = 1000,
+		.recipients = 1000,
+		.errors = 20,
+		.commands = 10000,
+		.messages = 1000,
+		.hops = 50,
+		.command_line = 2048,
+		.data_line = 64 * 1024,
+		.message = 50 << 20,
+		.memory = 64 << 20,
+		.command_us = 300000000,
+		.data_us = 180000000,
+		.session_us = 3600000000,
+		.commit_us = 30000000,
 	};
 	bed.spool.acks = true;
 	bed.spool.refusal = (struct ipc_refusal){ 452, STR("4.3.1"), STR("the disk is full") };
@@ -580,7 +609,7 @@ static inline int bed_end(void **state)
 	policy_set_fini(&bed.policy.set);
 	ipc_channel_close(&bed.spool.edge);
 	ipc_channel_close(&bed.spool.own);
-	for (int i = 0; i < 10; i++)            /* connections linger until they see that the client is gone */
+	for (int i = 0; i < 10; i++) /* connections linger until they see that the client is gone */
 		turn(bed.loop);
 	for (unsigned i = 0; i < bed.spool.nstored; i++)
 		arena_fini(&bed.spool.stored[i].arena);

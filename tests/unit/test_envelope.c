@@ -89,7 +89,9 @@ static struct envelope sample(struct envelope_rcpt *rcpts, unsigned n)
 static void an_envelope_comes_back_as_it_was_written(void **state)
 {
 	struct envelope_rcpt rcpts[] = {
-		{ STR("b@example.net"), STR("B@Example.NET"), STR("smtp:192.0.2.1:25"),
+		{ STR("b@example.net"),
+		  STR("B@Example.NET"),
+		  STR("smtp:192.0.2.1:25"),
 		  { hostile, sizeof hostile - 1 } },
 		{ .address = STR("\"odd local\"@example.net") },
 		{ .address = STR("c@example.net"), .route = STR("lmtp:unix:/run/lmtp") },
@@ -164,7 +166,7 @@ static void a_full_buffer_is_left_as_it_was(void **state)
 
 static const struct {
 	struct str text;
-	const char *why;        /* NULL: good */
+	const char *why; /* NULL: good */
 } texts[] = {
 	{ STR(HEAD "from: \nrcpt: a@b\n"), NULL },
 	{ STR(HEAD "from: \nnew-key: 1\nrcpt: a@b\nrcpt-new: 2\n"), NULL },
@@ -202,7 +204,8 @@ static void what_is_no_envelope_is_named(void **state)
 
 		arena_init(&arena, 64 * 1024);
 		rc = envelope_read(texts[i].text, &arena, &e, &why);
-		if ((rc == 0) != !texts[i].why || strcmp(why.text, texts[i].why ? texts[i].why : ""))
+		if ((rc == 0) != !texts[i].why ||
+		    strcmp(why.text, texts[i].why ? texts[i].why : ""))
 			fail_msg("%zu: %d \"%s\"", i, rc, why.text);
 		arena_fini(&arena);
 	}

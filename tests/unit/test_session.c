@@ -20,7 +20,8 @@ TEST(a_message_goes_through)
 	assert_int_equal(m->submit.nvariants, 1);
 	CHECK_STR(0, m->body, STR(".dot\r\nlast\r\n"));
 	CHECK(0, str_has_prefix(m->submit.variants[0].header,
-				STR("Received: from client.example\r\n\t(unix socket)\r\n\tby mx.example.com with ESMTP id ")));
+				STR("Received: from client.example\r\n\t(unix socket)\r\n\tby "
+				    "mx.example.com with ESMTP id ")));
 	CHECK(0, str_has_suffix(m->submit.variants[0].header, STR("\r\nSubject: hi\r\n")));
 	CHECK_STR(0, m->envelopes[0].sender, STR("a@sender.example"));
 	CHECK_STR(0, m->envelopes[0].rcpts[0].address, STR("b@example.com"));
@@ -29,7 +30,8 @@ TEST(a_message_goes_through)
 	CHECK_STR(0, m->envelopes[0].listener, STR("test"));
 	CHECK_STR(0, m->envelopes[0].generation, STR("1/01234567"));
 	assert_int_equal(id_edge(&m->id), 3);
-	assert_string_equal(bed.policy.log, "connect ehlo mail rcpt data headers message message_rcpt disconnect ");
+	assert_string_equal(bed.policy.log,
+			    "connect ehlo mail rcpt data headers message message_rcpt disconnect ");
 	UNTIL(bed.loop, session_server_count(bed.server) == 0);
 	assert_true(event_has("\"event\":\"message\""));
 	assert_true(event_has("\"outcome\":\"accepted\""));
@@ -46,7 +48,8 @@ enum stop_at { AT_CONNECT, AT_EHLO, AT_MAIL, AT_RCPT, AT_DATA, AT_END };
 static void talk(struct bed_client *c, char *codes, size_t size)
 {
 	static const char *const says[] = {
-		"EHLO client.example\r\n", "MAIL FROM:<a@sender.example>\r\n", "RCPT TO:<b@example.com>\r\n", "DATA\r\n",
+		"EHLO client.example\r\n",         "MAIL FROM:<a@sender.example>\r\n",
+		"RCPT TO:<b@example.com>\r\n",     "DATA\r\n",
 		"Subject: x\r\n\r\nbody\r\n.\r\n",
 	};
 
@@ -91,10 +94,11 @@ static const struct {
 	{ HOOK_EHLO, VERDICT_DISCARD, 0, "220 451 503 503 503 ", 0 },
 	{ HOOK_MAIL, VERDICT_DEFER, 451, "220 250 451 503 503 ", 0 },
 	{ HOOK_MAIL, VERDICT_REJECT, 550, "220 250 550 503 503 ", 0 },
-	{ HOOK_MAIL, VERDICT_REJECT, 250, "220 250 550 503 503 ", 0 },         /* a rejection is never 2xx */
+	{ HOOK_MAIL, VERDICT_REJECT, 250, "220 250 550 503 503 ",
+	  0 }, /* a rejection is never 2xx */
 	{ HOOK_MAIL, VERDICT_DEFER, 0, "220 250 451 503 503 ", 0 },
 	{ HOOK_MAIL, VERDICT_DROP, 554, "220 250 554 end", 0 },
-	{ HOOK_MAIL, VERDICT_ABORT, 0, "220 250 451 503 503 ", 0 },            /* not a verdict of this hook */
+	{ HOOK_MAIL, VERDICT_ABORT, 0, "220 250 451 503 503 ", 0 }, /* not a verdict of this hook */
 	{ HOOK_RCPT, VERDICT_ACCEPT, 0, "220 250 250 250 354 250 ", 1 },
 	{ HOOK_RCPT, VERDICT_TRUST, 0, "220 250 250 250 354 250 ", 1 },
 	{ HOOK_RCPT, VERDICT_DEFER, 450, "220 250 250 450 503 ", 0 },
@@ -136,7 +140,8 @@ static void each_verdict(void **state, bool is_late)
 
 		bed_begin(state);
 		bed.policy.is_late = is_late;
-		bed.policy.canned[verdicts[i].hook] = bed_verdict(verdicts[i].kind, verdicts[i].code, "", "so it is");
+		bed.policy.canned[verdicts[i].hook] =
+			bed_verdict(verdicts[i].kind, verdicts[i].code, "", "so it is");
 		c = client_open();
 		talk(&c, codes, sizeof codes);
 		CHECK_STR(i, str_of(codes), str_of(verdicts[i].codes));
@@ -166,7 +171,8 @@ TEST(nothing_is_read_while_a_question_is_open)
 
 	greet(&c);
 	bed.policy.waits[HOOK_MAIL] = true;
-	say(&c, "MAIL FROM:<a@sender.example>\r\nRCPT TO:<b@example.com>\r\nRCPT TO:<c@example.com>\r\n");
+	say(&c, "MAIL FROM:<a@sender.example>\r\nRCPT TO:<b@example.com>\r\nRCPT "
+		"TO:<c@example.com>\r\n");
 	UNTIL(bed.loop, bed.policy.nopen == 1);
 	for (int i = 0; i < 20; i++)
 		turn(bed.loop);
@@ -267,7 +273,9 @@ TEST(a_recipient_is_accepted_only_with_a_reason)
 		bed.policy.act[HOOK_RCPT] = recipients[i].act;
 		c = client_open();
 		greet(&c);
-		(void)snprintf(line, sizeof line, "MAIL FROM:<a@sender.example>\r\nRCPT TO:<%s>\r\n", recipients[i].rcpt);
+		(void)snprintf(line, sizeof line,
+			       "MAIL FROM:<a@sender.example>\r\nRCPT TO:<%s>\r\n",
+			       recipients[i].rcpt);
 		say(&c, line);
 		hear(&c, "250 ");
 		if (strncmp(next_line(&c), recipients[i].reply, strlen(recipients[i].reply)) != 0)
@@ -302,7 +310,8 @@ TEST(a_bare_postmaster_gets_a_domain)
 	hear(&c, "354 ");
 	say(&c, ".\r\n");
 	hear(&c, "250 ");
-	CHECK_STR(0, bed.spool.stored[0].envelopes[0].rcpts[0].address, STR("postmaster@example.com"));
+	CHECK_STR(0, bed.spool.stored[0].envelopes[0].rcpts[0].address,
+		  STR("postmaster@example.com"));
 	CHECK_STR(0, bed.spool.stored[0].envelopes[0].rcpts[0].original, STR("PostMaster"));
 	CHECK_STR(0, bed.spool.stored[0].envelopes[0].rcpts[1].original, STR_NONE);
 	CHECK_STR(0, bed.spool.stored[0].envelopes[0].sender, STR_NONE);
@@ -362,7 +371,8 @@ TEST(a_transaction_ends_under_the_rules_it_began_with)
 	hear(&c, "250 2.6.0");
 	CHECK_STR(1, bed.spool.stored[0].envelopes[0].generation, STR("1/01234567"));
 	CHECK_STR(2, bed.spool.stored[1].envelopes[0].generation, STR("2/01234567"));
-	assert_true(list_is_empty(&bed.policy.set.retired));    /* nobody holds the first one any more */
+	assert_true(
+		list_is_empty(&bed.policy.set.retired)); /* nobody holds the first one any more */
 	client_close(&c);
 }
 
@@ -459,7 +469,8 @@ TEST(one_recipient_too_many_is_refused_for_now)
 	bed_options();
 	c = client_open();
 	greet(&c);
-	say(&c, "MAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nRCPT TO:<c@example.com>\r\nRCPT TO:<d@example.com>\r\n");
+	say(&c, "MAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nRCPT TO:<c@example.com>\r\nRCPT "
+		"TO:<d@example.com>\r\n");
 	hear(&c, "250 ");
 	hear(&c, "250 ");
 	hear(&c, "250 ");
@@ -543,7 +554,9 @@ TEST(all_transactions_together_hold_no_more_than_they_may)
 		greet(&c[i]);
 	}
 	for (size_t i = 0; i < COUNT(c); i++) {
-		say(&c[i], "MAIL FROM:<aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@sender.example>\r\n");
+		say(&c[i],
+		    "MAIL "
+		    "FROM:<aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@sender.example>\r\n");
 		if (strncmp(next_line(&c[i]), "452 4.3.1", 9) == 0)
 			break;
 		if (i == COUNT(c) - 1)
@@ -561,8 +574,9 @@ TEST(a_session_that_is_silent_is_told_and_closed)
 		uint64_t after_us;
 		const char *says, *heard;
 	} rows[] = {
-		{ 299000000, "", "" }, { 301000000, "", "421 4.4.2" },
-		{ 301000000, "NOO", "421 4.4.2" },                        /* half a command buys no time */
+		{ 299000000, "", "" },
+		{ 301000000, "", "421 4.4.2" },
+		{ 301000000, "NOO", "421 4.4.2" }, /* half a command buys no time */
 		{ 179000000, "MAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n", "" },
 		{ 181000000, "MAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n", "421 4.4.2" },
 	};
@@ -642,7 +656,7 @@ TEST(a_peer_that_does_not_read_stops_us)
 		for (int t = 0; t < 10; t++)
 			turn(bed.loop);
 	}
-	assert_int_equal(sent, -1);             /* nobody takes what nobody answers */
+	assert_int_equal(sent, -1); /* nobody takes what nobody answers */
 	assert_int_equal(errno, EAGAIN);
 	assert_int_equal(session_server_count(bed.server), 1);
 	clock_ahead_us += 301000000;
@@ -686,7 +700,8 @@ TEST(what_a_client_says_cannot_break_an_event)
 	hear(&c, "220 ");
 	say(&c, "EHLO x\",\"outcome\":\"accepted\r\n");
 	hear(&c, "250 ");
-	say(&c, "MAIL FROM:<\"a\\\"b\\\\\"@sender.example>\r\nRCPT TO:<\"}\"@example.com>\r\nQUIT\r\n");
+	say(&c,
+	    "MAIL FROM:<\"a\\\"b\\\\\"@sender.example>\r\nRCPT TO:<\"}\"@example.com>\r\nQUIT\r\n");
 	hear(&c, "250 ");
 	hear(&c, "250 ");
 	hear(&c, "221 ");
@@ -707,14 +722,15 @@ TEST(a_refused_session_names_the_rule)
 	hear(&c, "554 5.7.1 not you");
 	hear_end(&c);
 	UNTIL(bed.loop, session_server_count(bed.server) == 0);
-	assert_true(event_has("\"stage\":\"connect\",\"verdict\":\"drop\",\"rule\":\"bed\",\"code\":554,\"esc\":\"5.7.1\",\"reply\":\"not you\""));
+	assert_true(event_has("\"stage\":\"connect\",\"verdict\":\"drop\",\"rule\":\"bed\","
+			      "\"code\":554,\"esc\":\"5.7.1\",\"reply\":\"not you\""));
 	client_close(&c);
 }
 
 /* ---- memory */
 
 #ifdef MOONGATE_INSTRUMENTED
-#define IDLE_BYTES SIZE_MAX     /* a sanitizer's heap says nothing about ours */
+#define IDLE_BYTES SIZE_MAX /* a sanitizer's heap says nothing about ours */
 #else
 #define IDLE_BYTES 4096
 #endif
@@ -725,7 +741,8 @@ TEST(a_connection_at_rest_costs_little)
 	static struct bed_client c[SESSIONS];
 	size_t before, after;
 
-	for (size_t i = 0; i < SESSIONS; i++) {         /* the pools, the tables and the clients' own buffers are there */
+	for (size_t i = 0; i < SESSIONS;
+	     i++) { /* the pools, the tables and the clients' own buffers are there */
 		c[i] = client_open();
 		greet(&c[i]);
 		buf_shrink(&c[i].got);

@@ -29,11 +29,12 @@ static struct str behind_trace(struct bed_message *m, unsigned variant)
 /* ---- byte for byte */
 
 static const struct {
-	const char *message;            /* as it is, no line of it begins with a dot */
-	const char *header;             /* what policy sees of it */
+	const char *message; /* as it is, no line of it begins with a dot */
+	const char *header;  /* what policy sees of it */
 } messages[] = {
 	{ "Subject: x\r\n\r\nbody\r\n", "Subject: x\r\n" },
-	{ "Subject: x\r\nTo:  y \r\n\tz\r\n\r\nbody\r\n\r\n\r\n", "Subject: x\r\nTo:  y \r\n\tz\r\n" },
+	{ "Subject: x\r\nTo:  y \r\n\tz\r\n\r\nbody\r\n\r\n\r\n",
+	  "Subject: x\r\nTo:  y \r\n\tz\r\n" },
 	{ "", "" },
 	{ "\r\n", "" },
 	{ "\r\n\r\n", "" },
@@ -51,7 +52,8 @@ static const struct {
 	{ "From: a@b\r\n\r\nbody\r\n", "From: a@b\r\n" },
 	{ "Fro\r\n", "" },
 	{ ">Fr\r\n", "" },
-	{ "Return-Path: <x@y>\r\nReceived: from a\r\n\r\nbody\r\n", "Return-Path: <x@y>\r\nReceived: from a\r\n" },
+	{ "Return-Path: <x@y>\r\nReceived: from a\r\n\r\nbody\r\n",
+	  "Return-Path: <x@y>\r\nReceived: from a\r\n" },
 	{ "Subject: \xe4\xf6\r\n\r\n\xff\xfe\x01\r\n", "Subject: \xe4\xf6\r\n" },
 };
 
@@ -60,7 +62,8 @@ static char seen_bytes[1024];
 
 static void see_header(struct policy_question *q)
 {
-	seen_header = (struct str){ seen_bytes, str_copy(seen_bytes, sizeof seen_bytes, q->msg->header) };
+	seen_header =
+		(struct str){ seen_bytes, str_copy(seen_bytes, sizeof seen_bytes, q->msg->header) };
 	CHECK_INT(0, q->msg->body.n, 0);
 	assert_false(q->msg->is_complete);
 }
@@ -96,7 +99,8 @@ static void each_message(size_t piece)
 		hear(&c, "250 2.6.0");
 		CHECK_STR(i, seen_header, str_of(messages[i].header));
 		CHECK_STR(i, behind_trace(m, 0), message);
-		CHECK_INT(i, m->envelopes[0].is_8bit, strpbrk(messages[i].message, "\xe4\xff") != NULL);
+		CHECK_INT(i, m->envelopes[0].is_8bit,
+			  strpbrk(messages[i].message, "\xe4\xff") != NULL);
 	}
 	client_close(&c);
 }
@@ -146,8 +150,10 @@ static char *filled(size_t n, char c)
 static void big_header(struct buf *b)
 {
 	for (int i = 0; i < 300; i++)
-		assert_true(buf_printf(b, "X-%d: %.*s\r\n", i, 900, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-				       "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"));
+		assert_true(buf_printf(b, "X-%d: %.*s\r\n", i, 900,
+				       "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+				       "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+				       "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"));
 	for (int i = 0; i < 400; i++)
 		assert_true(buf_printf(b, "Y: %0900d\r\n", i));
 	assert_true(buf_add(b, STR("\r\nbody\r\n")));
@@ -189,7 +195,8 @@ static void too_big(struct buf *b)
 
 static void bare_lf(struct buf *b)
 {
-	assert_true(buf_add(b, STR("\r\nbody\n.\r\nMAIL FROM:<evil@sender.example>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n")));
+	assert_true(buf_add(b, STR("\r\nbody\n.\r\nMAIL FROM:<evil@sender.example>\r\nRCPT "
+				   "TO:<b@example.com>\r\nDATA\r\n")));
 }
 
 static const struct {
@@ -293,7 +300,8 @@ static struct str made(struct buf *b, size_t n)
 	buf_init(b, n + 256);
 	assert_true(buf_add(b, STR("Subject: big\r\n\r\n")));
 	for (unsigned i = 0; buf_len(b) < n; i++)
-		assert_true(buf_printf(b, "%08u the quick brown fox jumps over the lazy dog\r\n", i * 2654435761u));
+		assert_true(buf_printf(b, "%08u the quick brown fox jumps over the lazy dog\r\n",
+				       i * 2654435761u));
 	return buf_str(b);
 }
 
@@ -368,7 +376,8 @@ TEST(without_acknowledgement_the_client_has_to_wait)
 		turn(bed.loop);
 	}
 	assert_int_equal(bed.spool.nslots, 1);
-	assert_int_equal(buf_len(&bed.spool.slots[0].bytes), 0);        /* nobody said yet that the slot is there */
+	assert_int_equal(buf_len(&bed.spool.slots[0].bytes),
+			 0); /* nobody said yet that the slot is there */
 	assert_true(rest.n > 0);
 	bed_ack(bed.spool.slots[0].tag);
 	for (int i = 0; i < 200; i++) {
@@ -577,13 +586,54 @@ TEST(memory_comes_back_with_the_end_of_each_transaction)
 	(void)made(&b, 20000);
 	greet(&c);
 	for (int i = 0; i < 20; i++) {
-		bed.policy.canned[HOOK_MESSAGE] = bed_verdict(i % 2 ? VERDICT_PASS : VERDICT_REJECT, 554, "", "");
+		bed.policy.canned[HOOK_MESSAGE] =
+			bed_verdict(i % 2 ? VERDICT_PASS : VERDICT_REJECT, 554, "", "");
 		envelope(&c);
 		submit(&c, buf_str(&b));
 		hear(&c, i % 2 ? "250 2.6.0" : "554 ");
 	}
 	assert_int_equal(bed.spool.nslots, 0);
 	client_close(&c);
+	buf_fini(&b);
+}
+
+/* fill - octets of a slot that nobody has, until not even the head of a frame has room */
+static void fill(void)
+{
+	static char octets[16384];
+	struct ipc_frame head = { .type = IPC_SLOT_DATA, .tag = UINT64_MAX };
+
+	for (size_t n = sizeof octets; n > 0; n /= 2) {
+		struct str part = { octets, n };
+
+		while (ipc_channel_send(bed.spool.edge, &head, &part, 1))
+			;
+	}
+	while (ipc_channel_send(bed.spool.edge, &head, NULL, 0))
+		;
+}
+
+TEST(a_slot_is_given_back_even_when_the_channel_is_full)
+{
+	struct bed_client c;
+	struct buf b;
+
+	bed_connect(64 * 1024);
+	c = client_open();
+	greet(&c);
+	envelope(&c);
+	data(&c);
+	say_str(&c, made(&b, 100000));
+	UNTIL(bed.loop, bed.spool.nslots == 1 && buf_len(&bed.spool.slots[0].bytes) > 70000);
+	ipc_channel_pause(bed.spool.own);
+	fill();
+	client_close(&c);
+	UNTIL(bed.loop, event_has("\"end\":\"peer closed\""));
+	for (int i = 0; i < 10; i++)
+		turn(bed.loop);
+	assert_int_equal(bed.spool.aborts, 0);
+	ipc_channel_resume(bed.spool.own);
+	UNTIL(bed.loop, bed.spool.aborts == 1);
 	buf_fini(&b);
 }
 
@@ -636,6 +686,7 @@ int main(void)
 		BED_TEST(when_memory_is_short_a_big_header_has_to_come_again),
 		BED_TEST(a_slot_that_was_lost_before_it_got_anything_is_asked_for_again),
 		BED_TEST(memory_comes_back_with_the_end_of_each_transaction),
+		BED_TEST(a_slot_is_given_back_even_when_the_channel_is_full),
 		BED_TEST(the_channel_may_be_narrow),
 	};
 

@@ -7,8 +7,14 @@
  */
 
 static const char *const steps[] = {
-	"EHLO client.example\r\n", "MAIL FROM:<a@sender.example>\r\n", "RCPT TO:<b@example.com>\r\n", "DATA\r\n",
-	"Subject: x\r\n\r\n", "body\r\n", ".\r\n", "QUIT\r\n",
+	"EHLO client.example\r\n",
+	"MAIL FROM:<a@sender.example>\r\n",
+	"RCPT TO:<b@example.com>\r\n",
+	"DATA\r\n",
+	"Subject: x\r\n\r\n",
+	"body\r\n",
+	".\r\n",
+	"QUIT\r\n",
 };
 
 static void some_turns(void)
@@ -38,7 +44,7 @@ static void die(struct bed_client *c, enum death how)
 	case BY_CLIENT:
 		client_close(c);
 		some_turns();
-		while (bed.policy.nopen > 0) {          /* a paused connection learns of it when it speaks */
+		while (bed.policy.nopen > 0) { /* a paused connection learns of it when it speaks */
 			bed_answer();
 			some_turns();
 		}
@@ -46,7 +52,7 @@ static void die(struct bed_client *c, enum death how)
 	case BY_DEADLINE:
 		clock_ahead_us += bed.o.session_us + 1000000;
 		some_turns();
-		while (bed.policy.nopen > 0) {          /* `disconnect` */
+		while (bed.policy.nopen > 0) { /* `disconnect` */
 			bed_answer();
 			some_turns();
 		}
@@ -73,7 +79,8 @@ TEST(a_session_may_die_at_every_point)
 				c = live(n);
 				die(&c, how);
 				if (how == BY_CLIENT || how == BY_DEADLINE)
-					CHECK_INT(n * 100 + hook, session_server_count(bed.server), 0);
+					CHECK_INT(n * 100 + hook, session_server_count(bed.server),
+						  0);
 				client_close(&c);
 				bed_end(state);
 			}
@@ -176,7 +183,7 @@ static bool break_after(unsigned n, enum loss how, size_t size)
 
 			piece = sent > 0 ? str_drop(piece, (size_t)sent) : piece;
 			turn(bed.loop);
-			if (++turns == 50)                      /* it waits for a spool that does not come */
+			if (++turns == 50) /* it waits for a spool that does not come */
 				clock_ahead_us += bed.o.commit_us + 1000000;
 		}
 	}

@@ -8,15 +8,15 @@
  * octets one by one, and with every answer of policy a turn late. test_dialogue.c plays them against the pure machine.
  */
 
-#define LINES 256
+#define LINES   256
 #define ANSWERS 32
-#define BYTES (256 * 1024)
+#define BYTES   (256 * 1024)
 
 struct dialogue {
 	const char *name;
 	struct str lines[LINES];
 	size_t n, at;
-	bool is_skipped;                /* of a kind of session, or with a limit, that has no setting here */
+	bool is_skipped; /* of a kind of session, or with a limit, that has no setting here */
 	struct verdict answers[HOOKS][ANSWERS];
 	size_t answered[HOOKS], written[HOOKS];
 };
@@ -70,7 +70,7 @@ static struct str one_escape(struct str text, struct buf *to)
 		assert_true(buf_byte(to, (char)strtoul(hex, NULL, 16)));
 		return str_drop(text, 3);
 	}
-	text = str_drop(text, 1);       /* "{70000 x}" */
+	text = str_drop(text, 1); /* "{70000 x}" */
 	assert_true(str_take(&text, ' ', &number) && str_u64(number, BYTES, &times));
 	while (times-- > 0)
 		assert_true(buf_byte(to, text.p[0]));
@@ -100,9 +100,12 @@ static void read_limit(struct str text)
 		uint32_t *small;
 		uint64_t *big;
 	} table[] = {
-		{ "commands", &bed.o.commands, NULL },     { "errors", &bed.o.errors, NULL },
-		{ "messages", &bed.o.messages, NULL },     { "recipients", &bed.o.recipients, NULL },
-		{ "command_line", &bed.o.command_line, NULL }, { "data_line", &bed.o.data_line, NULL },
+		{ "commands", &bed.o.commands, NULL },
+		{ "errors", &bed.o.errors, NULL },
+		{ "messages", &bed.o.messages, NULL },
+		{ "recipients", &bed.o.recipients, NULL },
+		{ "command_line", &bed.o.command_line, NULL },
+		{ "data_line", &bed.o.data_line, NULL },
 		{ "message", NULL, &bed.o.message },
 	};
 	struct str name = word(&text);
@@ -127,7 +130,8 @@ static void read_limit(struct str text)
 
 static void read_answer(struct str text)
 {
-	static const enum verdict_kind kinds[] = { VERDICT_PASS, VERDICT_DEFER, VERDICT_REJECT, VERDICT_DROP };
+	static const enum verdict_kind kinds[] = { VERDICT_PASS, VERDICT_DEFER, VERDICT_REJECT,
+						   VERDICT_DROP };
 	enum policy_hook hook;
 	struct str verdict;
 	struct verdict v = { .rule = STR("dialogue") };

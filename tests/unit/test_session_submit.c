@@ -42,7 +42,8 @@ static const char *rcpts_of(const struct bed_message *m, unsigned variant)
 		struct str address = m->envelopes[variant].rcpts[i].address, local;
 
 		assert_true(str_take(&address, '@', &local));
-		(void)snprintf(all + strlen(all), sizeof all - strlen(all), "%.*s ", STR_ARG(local));
+		(void)snprintf(all + strlen(all), sizeof all - strlen(all), "%.*s ",
+			       STR_ARG(local));
 	}
 	return all;
 }
@@ -70,21 +71,32 @@ static void mixed(struct policy_question *q)
 static const struct {
 	const char *rcpts[6];
 	const char *reply;
-	const char *variants[4];        /* recipients of each */
+	const char *variants[4]; /* recipients of each */
 	enum ipc_state states[4];
 } sorts[] = {
 	{ { "one", "two" }, "250 2.6.0", { "one two " }, { IPC_STATE_QUEUE } },
-	{ { "one", "hold", "two" }, "250 2.6.0", { "one two ", "hold " }, { IPC_STATE_QUEUE, IPC_STATE_HOLD } },
+	{ { "one", "hold", "two" },
+	  "250 2.6.0",
+	  { "one two ", "hold " },
+	  { IPC_STATE_QUEUE, IPC_STATE_HOLD } },
 	{ { "spam" }, "250 2.6.0", { "spam " }, { IPC_STATE_QUARANTINE } },
 	{ { "lost" }, "250 2.6.0", { NULL }, { 0 } },
 	{ { "lost", "one" }, "250 2.6.0", { "one " }, { IPC_STATE_QUEUE } },
 	{ { "no" }, "550 5.7.1 not for me", { NULL }, { 0 } },
 	{ { "no", "later" }, "451 4.7.1 not now", { NULL }, { 0 } },
 	{ { "no", "lost" }, "550 5.7.1", { NULL }, { 0 } },
-	{ { "no", "one" }, "250 2.6.0", { "no ", "one " }, { IPC_STATE_QUARANTINE, IPC_STATE_QUEUE } },
-	{ { "one", "no", "later", "hold", "spam" }, "250 2.6.0", { "one ", "no ", "later ", "hold " },
+	{ { "no", "one" },
+	  "250 2.6.0",
+	  { "no ", "one " },
+	  { IPC_STATE_QUARANTINE, IPC_STATE_QUEUE } },
+	{ { "one", "no", "later", "hold", "spam" },
+	  "250 2.6.0",
+	  { "one ", "no ", "later ", "hold " },
 	  { IPC_STATE_QUEUE, IPC_STATE_QUARANTINE, IPC_STATE_QUARANTINE, IPC_STATE_HOLD } },
-	{ { "one", "one", "two" }, "250 2.6.0", { "one two " }, { IPC_STATE_QUEUE } },     /* named twice, stored once */
+	{ { "one", "one", "two" },
+	  "250 2.6.0",
+	  { "one two " },
+	  { IPC_STATE_QUEUE } }, /* named twice, stored once */
 };
 
 static void each_sort(void **state, bool is_late)
@@ -160,7 +172,8 @@ TEST(a_state_of_the_message_is_that_of_every_copy_without_its_own)
 	client_close(&c);
 }
 
-static void edit(struct policy_question *q, struct policy_rcpt *r, enum header_edit_kind kind, const char *name, const char *value)
+static void edit(struct policy_question *q, struct policy_rcpt *r, enum header_edit_kind kind,
+		 const char *name, const char *value)
 {
 	struct header_edit e = { .kind = kind, .name = str_of(name), .value = str_of(value) };
 	struct fault why;
@@ -280,7 +293,7 @@ TEST(a_message_without_a_copy_is_accepted_and_told_of)
 	struct bed_client c = client_open();
 
 	bed.policy.act[HOOK_MESSAGE] = remove_all;
-	bed.policy.act[HOOK_MESSAGE_RCPT] = mixed;      /* so that the bed expects no copy */
+	bed.policy.act[HOOK_MESSAGE_RCPT] = mixed; /* so that the bed expects no copy */
 	greet(&c);
 	say_message(&c, three, 2);
 	hear(&c, "250 2.6.0");
@@ -327,7 +340,8 @@ TEST(a_refusal_of_the_spool_is_said_and_never_5xx)
 		struct ipc_refusal refusal;
 		const char *reply;
 	} rows[] = {
-		{ { 452, { "4.3.1", 5 }, { "the disk is full", 16 } }, "452 4.3.1 the disk is full" },
+		{ { 452, { "4.3.1", 5 }, { "the disk is full", 16 } },
+		  "452 4.3.1 the disk is full" },
 		{ { 451, { NULL, 0 }, { NULL, 0 } }, "451 " },
 		{ { 550, { "5.0.0", 5 }, { "no", 2 } }, "451 4.3.0" },
 	};
@@ -365,7 +379,7 @@ TEST(a_commit_that_does_not_come_is_451_and_may_be_in_doubt)
 	assert_false(has_line(&c));
 	clock_ahead_us += 2000000;
 	hear(&c, "451 4.3.0");
-	bed_durable(&bed.spool.stored[0]);      /* too late: nobody is told */
+	bed_durable(&bed.spool.stored[0]); /* too late: nobody is told */
 	say(&c, "NOOP\r\n");
 	hear(&c, "250 2.0.0");
 	assert_true(event_has("\"in_doubt\":true"));
@@ -380,7 +394,7 @@ TEST(a_new_channel_gets_what_the_old_one_did_not_answer)
 	greet(&c);
 	say_message(&c, three, 1);
 	UNTIL(bed.loop, bed.spool.nstored == 1);
-	bed.spool.stored[0].is_durable = true;          /* it was, and the answer was lost with the spool */
+	bed.spool.stored[0].is_durable = true; /* it was, and the answer was lost with the spool */
 	bed_connect(BED_RING);
 	hear(&c, "250 2.6.0");
 	assert_int_equal(bed.spool.stored[0].times, 2);
@@ -448,7 +462,8 @@ TEST(a_full_channel_delays_a_submission_and_loses_none)
 /* The spool waits for company when there is any. */
 TEST(a_submit_says_how_many_sessions_are_sending)
 {
-	struct bed_client idle = client_open(), writing = client_open(), a = client_open(), b = client_open();
+	struct bed_client idle = client_open(), writing = client_open(), a = client_open(),
+			  b = client_open();
 
 	bed.spool.commit = BED_WAITS;
 	greet(&idle);
@@ -485,7 +500,7 @@ TEST(a_client_that_leaves_during_the_commit_is_in_doubt)
 	client_close(&c);
 	bed_durable(&bed.spool.stored[0]);
 	UNTIL(bed.loop, session_server_count(bed.server) == 0);
-	assert_true(event_has("\"outcome\":\"accepted\""));     /* answered 250 as far as we know */
+	assert_true(event_has("\"outcome\":\"accepted\"")); /* answered 250 as far as we know */
 }
 
 /* ---- a hostile spool */
