@@ -202,8 +202,6 @@ static void readable(void *owner)
 		ask(c, request);
 	else if (step == STEP_ERROR)
 		answer(c, 64, STR("moongate: not a request\n"));
-	if (step == STEP_DONE && c->state == CLIENT_ASKED)
-		buf_take(in, buf_len(in));
 }
 
 static void drained(void *owner)

@@ -269,6 +269,41 @@ TEST(answers_find_who_asked)
 	leave(b);
 }
 
+TEST(an_answer_longer_than_a_chunk_goes_in_several)
+{
+	static char text[2 * ADMIN_CHUNK + 7];
+	struct rig *r = *state;
+	struct operator* o = arrive(r);
+
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = (char)('a' + i % 23);
+	say(o, STR("policy\0order\n"));
+	UNTIL(r->loop, r->nasked == 1);
+	admin_control_answer(r->admin, r->asked[0].tag, 3, (struct str){ text, sizeof text });
+	UNTIL(r->loop, has_heard_all(o));
+	CHECK_STR(0, buf_str(&o->text), ((struct str){ text, sizeof text }));
+	assert_int_equal(o->code, 3);
+	leave(o);
+}
+
+TEST(what_follows_a_request_is_not_one)
+{
+	struct rig *r = *state;
+	struct operator* o = arrive(r);
+
+	say(o, STR("status\nreload\n"));
+	UNTIL(r->loop, r->nasked == 1);
+	say(o, STR("drain\n"));
+	for (unsigned i = 0; i < 5; i++)
+		turn(r->loop);
+	assert_int_equal(r->nasked, 1);
+	assert_string_equal(r->asked[0].words, "status");
+	admin_control_answer(r->admin, r->asked[0].tag, 0, STR("ok"));
+	UNTIL(r->loop, has_heard_all(o));
+	CHECK_STR(0, buf_str(&o->text), STR("ok"));
+	leave(o);
+}
+
 TEST(a_late_answer_reaches_nobody)
 {
 	struct rig *r = *state;
@@ -516,6 +551,8 @@ int main(void)
 		RIG_TEST(each_noun_goes_to_who_can_answer_it),
 		RIG_TEST(chunking_never_changes_the_request),
 		RIG_TEST(answers_find_who_asked),
+		RIG_TEST(an_answer_longer_than_a_chunk_goes_in_several),
+		RIG_TEST(what_follows_a_request_is_not_one),
 		RIG_TEST(a_late_answer_reaches_nobody),
 		RIG_TEST(nobody_there_is_an_answer),
 		RIG_TEST(a_spool_that_goes_away_is_said),

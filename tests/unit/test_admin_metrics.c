@@ -71,6 +71,29 @@ TEST(a_zero_is_shown_where_it_means_something)
 	buf_fini(&b);
 }
 
+TEST(every_slab_is_shown)
+{
+	const char *text;
+	struct buf b;
+
+	for (size_t i = 0; i < COUNT(slabs); i++) {
+		struct counter_slab *slab = (struct counter_slab *)(uintptr_t)slabs[i].slab;
+
+		slab->counters[COUNTER_COMMANDS] = i + 1;
+		slab->gauges[GAUGE_GENERATION] = i + 1;
+		slab->histograms[HISTOGRAM_LOOP_LAG].buckets[0] = i + 1;
+		str_copy(slab->rules[1].name, sizeof slab->rules[1].name, STR("rule"));
+		slab->rules[1].counts[RULE_ERRORS] = i + 1;
+	}
+	text = text_of(&b, false);
+	has(text, "moongate_smtp_commands_total{role=\"master\",index=\"0\"} 3\n");
+	has(text, "moongate_policy_generation{role=\"master\",index=\"0\"} 3\n");
+	has(text, "moongate_loop_lag_seconds_count{role=\"edge\",index=\"0\"} 1\n");
+	has(text, "moongate_loop_lag_seconds_count{role=\"master\",index=\"0\"} 3\n");
+	has(text, "{role=\"master\",index=\"0\",rule=\"rule\",outcome=\"error\"} 3\n");
+	buf_fini(&b);
+}
+
 TEST(a_histogram_is_cumulative_and_ends_in_infinity)
 {
 	const char *text;
@@ -182,6 +205,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_counter_is_shown_with_its_role, clean),
 		cmocka_unit_test_setup(a_zero_is_shown_where_it_means_something, clean),
+		cmocka_unit_test_setup(every_slab_is_shown, clean),
 		cmocka_unit_test_setup(a_histogram_is_cumulative_and_ends_in_infinity, clean),
 		cmocka_unit_test_setup(a_hostile_rule_name_cannot_break_a_line, clean),
 		cmocka_unit_test_setup(every_line_of_text_is_a_comment_or_a_sample, clean),
