@@ -3,7 +3,6 @@
 #include "rnd.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,20 +11,23 @@
 #define FOLD_BLOCK    256 /* no address is longer */
 
 static unsigned char hash_key[crypto_shorthash_KEYBYTES];
-static pthread_once_t hash_once = PTHREAD_ONCE_INIT;
+static bool is_keyed; /* by the first hash, on the loop's thread: others hash nothing */
 
 _Static_assert(crypto_shorthash_BYTES == sizeof(uint64_t), "SipHash gives 64 bits");
 
 static void hash_init(void)
 {
+	if (is_keyed)
+		return;
 	rnd_fill(hash_key, sizeof hash_key);
+	is_keyed = true;
 }
 
 uint64_t map_hash(struct str key)
 {
 	uint64_t hash;
 
-	pthread_once(&hash_once, hash_init);
+	hash_init();
 	crypto_shorthash((unsigned char *)&hash, (const unsigned char *)key.p, key.n, hash_key);
 	return hash;
 }

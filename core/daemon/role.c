@@ -18,6 +18,8 @@
 #include "rnd.h"
 #include "sandbox.h"
 
+#define DRAIN_LOOK_US (20 * 1000)
+
 static const struct role_ops *const ops_of[ROLE_KINDS] = {
 	[ROLE_SPOOL] = &role_spool_ops,     [ROLE_CONTROL] = &role_control_ops,
 	[ROLE_MAILDIR] = &role_maildir_ops, [ROLE_DELIVER] = &role_deliver_ops,
@@ -44,6 +46,23 @@ void role_idle(struct role *r)
 	if (r->is_orphan)
 		stop(r); /* whoever comes next wants our ports and our lock */
 	role_tell(r, &(struct role_message){ .word = WORD_IDLE });
+}
+
+static void look_again(struct net_timer *t)
+{
+	struct role *r = container_of(t, struct role, drained);
+
+	if (r->is_idle(r))
+		role_idle(r);
+	else
+		net_timer_start(t, DRAIN_LOOK_US);
+}
+
+void role_drain_until(struct role *r, bool (*is_idle)(const struct role *r))
+{
+	r->is_idle = is_idle;
+	net_timer_init(&r->drained, r->loop, look_again);
+	look_again(&r->drained);
 }
 
 static void fail(struct role *r, uint64_t generation, struct str lines)

@@ -58,7 +58,8 @@ struct role {
 	void *self; /* the kind's own */
 	struct net_loop *loop;
 	struct net_watch link;
-	struct net_timer beat, orphan;
+	struct net_timer beat, orphan, drained;
+	bool (*is_idle)(const struct role *r);  /* while draining: is nothing left to do? */
 	struct role_state state, next;
 	struct ipc_channel *events; /* to control; NULL: standard error */
 	bool is_started, is_draining;
@@ -73,6 +74,8 @@ int role_main(const char *name, unsigned index);
 
 int role_enter_sandbox(struct role *r, struct fault *why);
 void role_idle(struct role *r); /* tells the master that nothing is left to do */
+/* role_drain_until - look again and again, and tell the master when it is so */
+void role_drain_until(struct role *r, bool (*is_idle)(const struct role *r));
 void role_tell(struct role *r, const struct role_message *m); /* to the master */
 
 #endif

@@ -8,11 +8,9 @@
 #define MESSAGES_PER_CONNECTION 1000
 
 static struct {
-	struct role *role;
 	struct role_policy policy;
 	struct delivery *delivery;
 	struct ipc_channel *spool, *maildir;
-	struct net_timer drained;
 } out;
 
 static struct delivery_options options_of(const struct role *r)
@@ -43,7 +41,6 @@ static int start(struct role *r, struct fault *why)
 {
 	struct delivery_options o = options_of(r);
 
-	out.role = r;
 	if (role_enter_sandbox(r, why) < 0 || role_policy_start(&out.policy, r, why) < 0)
 		return -1;
 	out.delivery = delivery_new(r->loop, &out.policy.set, &o);
@@ -109,12 +106,10 @@ static void abandon(struct role *r)
 	role_policy_abort(&out.policy);
 }
 
-static void look_again(struct net_timer *t)
+static bool is_idle(const struct role *r)
 {
-	if (delivery_is_idle(out.delivery))
-		role_idle(out.role);
-	else
-		net_timer_start(t, 20 * 1000);
+	(void)r;
+	return delivery_is_idle(out.delivery);
 }
 
 static void drain(struct role *r)
@@ -122,8 +117,7 @@ static void drain(struct role *r)
 	if (!out.delivery)
 		return;
 	delivery_drain(out.delivery);
-	net_timer_init(&out.drained, r->loop, look_again);
-	look_again(&out.drained);
+	role_drain_until(r, is_idle);
 }
 
 static void stop(struct role *r)

@@ -7,7 +7,6 @@
 #include "session.h"
 
 struct edge {
-	struct role *role;
 	struct role_policy policy;
 	struct session_server *server;
 	struct ipc_channel *spool;
@@ -16,7 +15,6 @@ struct edge {
 		struct net_listen *listen;
 	} listeners[SETTINGS_LISTENERS];
 	unsigned nlisteners;
-	struct net_timer drained;
 };
 
 static struct edge edge;
@@ -66,7 +64,6 @@ static int start(struct role *r, struct fault *why)
 {
 	struct session_options o = options_of(r);
 
-	edge.role = r;
 	if (role_enter_sandbox(r, why) < 0 || role_policy_start(&edge.policy, r, why) < 0)
 		return -1;
 	edge.server = session_server_new(r->loop, &edge.policy.set, &o);
@@ -151,12 +148,10 @@ static void abandon(struct role *r)
 	role_policy_abort(&edge.policy);
 }
 
-static void look_again(struct net_timer *t)
+static bool is_idle(const struct role *r)
 {
-	if (session_server_count(edge.server) == 0)
-		role_idle(edge.role);
-	else
-		net_timer_start(t, 20 * 1000);
+	(void)r;
+	return session_server_count(edge.server) == 0;
 }
 
 static void drain(struct role *r)
@@ -167,8 +162,7 @@ static void drain(struct role *r)
 	if (!edge.server)
 		return;
 	session_server_drain(edge.server);
-	net_timer_init(&edge.drained, r->loop, look_again);
-	look_again(&edge.drained);
+	role_drain_until(r, is_idle);
 }
 
 static void stop(struct role *r)

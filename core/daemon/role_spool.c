@@ -21,8 +21,6 @@ static struct {
 	struct spool *spool;
 	struct spool_file *file;
 	struct ipc_channel *edges[QUEUE_EDGES], *delivers[QUEUE_DELIVERS], *control;
-	struct role *role;
-	struct net_timer quiet;         /* runs when the master is gone */
 	uint64_t heard_us;              /* the last frame of anybody */
 } store;
 
@@ -86,7 +84,6 @@ static int start(struct role *r, struct fault *why)
 	struct spool_options spool;
 	char path[4096];
 
-	store.role = r;
 	str_copy(path, sizeof path, s->spool);
 	if (chdir(path) < 0)
 		return fault_sys(why, "cannot enter the spool directory %s", path);
@@ -164,20 +161,16 @@ static void commit(struct role *r)
 	queue_options_set(store.queue, &o);
 }
 
-static void look_again(struct net_timer *t)
+static bool is_quiet(const struct role *r)
 {
-	if (net_loop_now(store.role->loop) - store.heard_us > QUIET_US)
-		role_idle(store.role);
-	else
-		net_timer_start(t, QUIET_US / 4);
+	return net_loop_now(r->loop) - store.heard_us > QUIET_US;
 }
 
 /* drain - the master is gone: stay as long as edges and deliver finish what they have, they ask often then */
 static void drain(struct role *r)
 {
 	store.heard_us = net_loop_now(r->loop);
-	net_timer_init(&store.quiet, r->loop, look_again);
-	look_again(&store.quiet);
+	role_drain_until(r, is_quiet);
 }
 
 static void stop(struct role *r)
