@@ -115,6 +115,7 @@ static int run(struct script_task *t, int narguments)
 	assert(!t->vm->running);
 	t->serial++;
 	state_set(t, TASK_RUNNING);
+	t->vm->denied = 0; /* what was refused to another is not this one's doing */
 	t->vm->running = t;
 	script_budget_enter(&t->budget, t->L);
 	status = lua_resume(t->L, NULL, narguments, &nresults);

@@ -42,6 +42,8 @@ static const struct {
 	{ "local t = {} while true do pcall(function() while true do t[#t + 1] = ('x'):rep(1000) "
 	  "end end) end",
 	  "memory", false },
+	{ "pcall(function() local t = {} while true do t[#t + 1] = {} end end) return gate.accept()",
+	  "memory", false },
 	{ "while true do (('a'):rep(300) .. 'b'):find('a*a*a*a*c') end", "too long", false },
 	{ "while true do pcall(string.find, ('a'):rep(300), 'a*a*a*a*c') end", "CPU time", false },
 	{ "error('broken')", "policy.lua:2: broken", true },
