@@ -1,0 +1,5 @@
+-- expect: bad_syntax.lua:5: '}' expected (to close '{' at line 4) near ')'
+local gate = require "moongate"
+
+gate.on("rcpt", { name = "x",
+function() end)
