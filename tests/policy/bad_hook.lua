@@ -1,4 +1,4 @@
--- expect: bad_hook.lua:4: there is no hook "recipient"; did you mean "rcpt"?
+-- expect: bad_hook.lua:4: there is no hook "recpt"; did you mean "rcpt"?
 local gate = require "moongate"
 
-gate.on("recipient", function() end)
+gate.on("recpt", function() end)
