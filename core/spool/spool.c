@@ -92,10 +92,7 @@ struct spool *spool_open(const struct spool_options *options, struct fault *why)
 	sp->probe_us = SPOOL_PROBE_US;
 	set_defaults(&sp->o);
 	init_lists(sp);
-	sp->segments = calloc(SPOOL_SEGMENTS_MAX + 1, sizeof(struct spool_segment *));
-	if (!sp->segments)
-		fault_set(why, "no memory for the spool");
-	if (!sp->segments || check_options(&sp->o, why) < 0 || spool_pool_init(&sp->pool, sp->o.threads, why) < 0)
+	if (check_options(&sp->o, why) < 0 || spool_pool_init(&sp->pool, sp->o.threads, why) < 0)
 		goto fail;
 	sp->has_pool = true;
 	if (spool_recent_init(&sp->recent, sp->o.recent, why) < 0 || spool_slots_init(sp, why) < 0 ||

@@ -44,7 +44,7 @@ struct spool_supply {
 
 struct spool_slots {
 	struct spool_slot **all;        /* by number, 0 unused */
-	unsigned count, free, highest;
+	unsigned count, free, highest, cap;
 	struct list idle;               /* free ones */
 	struct list leaving;            /* their last message is finished, that note is not yet in a batch */
 	struct list ready, failed;      /* submits whose slot is synced, or could not be */
@@ -137,7 +137,7 @@ int spool_slots_init(struct spool *sp, struct fault *why);
 void spool_slots_fini(struct spool *sp);
 void spool_slots_turn(struct spool *sp);
 uint64_t spool_slots_timer(const struct spool *sp);
-struct spool_slot *spool_slots_get(struct spool *sp, unsigned number);  /* NULL: no such */
+struct spool_slot *spool_slots_get(const struct spool *sp, unsigned number);  /* NULL: no such */
 int spool_slots_found(struct spool *sp, unsigned number, struct fault *why);    /* recovery: the file exists */
 int spool_slots_use(struct spool *sp, unsigned number, struct fault *why);      /* recovery: a living message is in it */
 void spool_slots_sweep(struct spool *sp);                                       /* recovery: clear the others */

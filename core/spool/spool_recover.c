@@ -197,6 +197,11 @@ static int adopt_used(struct spool *sp, struct spool_segment *s, const struct sp
 
 static int adopt_all(struct spool *sp, struct spool_replay *r, struct fault *why)
 {
+	unsigned most = r->nsegments > sp->o.segments ? r->nsegments : sp->o.segments;
+
+	sp->segments = calloc(most + 1, sizeof(struct spool_segment *));
+	if (!sp->segments)
+		return fault_set(why, "no memory for segments");
 	sp->epoch = r->epoch;
 	sp->lsn = r->lsn;
 	sp->nsegments = r->nsegments;
@@ -303,7 +308,7 @@ static void see_slot(void *arg, const char *name)
 	char *end;
 	unsigned long number = strtoul(name, &end, 16);
 
-	if (*end || strlen(name) != 4 || number == 0 || number > SPOOL_SLOTS_MAX || y->sp->slots.all[number])
+	if (*end || strlen(name) != 4 || number == 0 || number > SPOOL_SLOTS_MAX || spool_slots_get(y->sp, (unsigned)number))
 		return;
 	if (spool_slots_found(y->sp, (unsigned)number, y->why) < 0)
 		y->failed = -1;
@@ -362,7 +367,7 @@ int spool_recover(struct spool *sp, struct fault *why)
 		goto out;
 	rc = 0;
 out:
-	for (unsigned i = 1; y.replay && i <= y.replay->nsegments; i++)
+	for (unsigned i = 1; sp->segments && i <= y.replay->nsegments; i++)
 		if (sp->segments[i]) {
 			sp->segments[i]->is_pinned = y.replay->segments[i].is_pinned;
 			y.replay->segments[i].fd = -1; /* the spool's now */

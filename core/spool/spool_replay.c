@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { SMALLEST_CAP = 256, STATE_RECORD_MAX = 32 * 1024, SUM_CHUNK = 256 * 1024, FIRST_STRIDE = 64 * 1024, STRIDE = 1024 * 1024 };
+#define WINDOW (SPOOL_WINDOW + STATE_RECORD_MAX) /* and behind it room for a STATE */
 #define HOLDERS ((SPOOL_SEGMENTS_MAX + 8) / 8)
 
 void spool_segment_path(char path[24], unsigned number)
@@ -298,13 +300,15 @@ struct spool_replay *spool_replay_new(struct spool_file *file, struct fault *why
 {
 	struct spool_replay *r = calloc(1, sizeof *r);
 
-	if (r) {
-		r->file = file;
-		r->window = malloc(SPOOL_WINDOW + STATE_RECORD_MAX);
-	}
-	if (!r || !r->window) {
-		spool_replay_free(&r);
+	if (!r) {
 		fault_set(why, "no memory to read the spool");
+		return NULL;
+	}
+	r->file = file;
+	r->window = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (r->window == MAP_FAILED) {
+		fault_sys(why, "no memory to read the spool");
+		free(r);
 		return NULL;
 	}
 	return r;
@@ -323,7 +327,7 @@ void spool_replay_free(struct spool_replay **r)
 		free(s->holders);
 	}
 	free((*r)->segments);
-	free((*r)->window);
+	munmap((*r)->window, WINDOW);
 	free(*r);
 	*r = NULL;
 }

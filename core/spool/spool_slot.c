@@ -330,14 +330,33 @@ void spool_slots_leave(struct spool *sp, struct list *leaving)
 
 /* All of them */
 
-struct spool_slot *spool_slots_get(struct spool *sp, unsigned number)
+struct spool_slot *spool_slots_get(const struct spool *sp, unsigned number)
 {
-	return number > 0 && number <= SPOOL_SLOTS_MAX ? sp->slots.all[number] : NULL;
+	return number > 0 && number <= sp->slots.highest ? sp->slots.all[number] : NULL;
+}
+
+/* reach - a table that has a place for that number */
+static int reach(struct spool_slots *y, unsigned number)
+{
+	unsigned cap = y->cap ? y->cap : GROUP;
+	struct spool_slot **grown;
+
+	while (cap <= number)
+		cap *= 2;
+	if (cap == y->cap)
+		return 0;
+	grown = realloc(y->all, cap * sizeof *grown);
+	if (!grown)
+		return -1;
+	memset(grown + y->cap, 0, (cap - y->cap) * sizeof *grown);
+	y->all = grown;
+	y->cap = cap;
+	return 0;
 }
 
 int spool_slots_found(struct spool *sp, unsigned number, struct fault *why)
 {
-	struct spool_slot *slot = calloc(1, sizeof *slot);
+	struct spool_slot *slot = reach(&sp->slots, number) == 0 ? calloc(1, sizeof *slot) : NULL;
 
 	if (!slot)
 		return fault_set(why, "no memory for slot %u", number);
@@ -427,7 +446,7 @@ static void make_done(struct spool_job *job)
 static unsigned first_missing(const struct spool *sp)
 {
 	for (unsigned i = 1; i <= sp->o.slots; i++)
-		if (!sp->slots.all[i])
+		if (!spool_slots_get(sp, i))
 			return i;
 	return 0;
 }
@@ -445,7 +464,8 @@ void spool_slots_turn(struct spool *sp)
 	if (from == 0)
 		return;
 	y->made_from = from;
-	for (y->made_upto = from; y->made_upto < sp->o.slots && y->made_upto % GROUP != 0 && !y->all[y->made_upto + 1];)
+	y->made_upto = from;
+	while (y->made_upto < sp->o.slots && y->made_upto % GROUP != 0 && !spool_slots_get(sp, y->made_upto + 1))
 		y->made_upto++;
 	y->is_making = true;
 	y->make_job.work = make_work;
@@ -466,9 +486,8 @@ int spool_slots_init(struct spool *sp, struct fault *why)
 	list_init(&y->leaving);
 	list_init(&y->ready);
 	list_init(&y->failed);
-	y->all = calloc(SPOOL_SLOTS_MAX + 1, sizeof *y->all);
 	y->windows = mmap(NULL, SPOOL_STREAMS * sizeof(struct stream), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (!y->all || y->windows == MAP_FAILED) {
+	if (y->windows == MAP_FAILED) {
 		y->windows = NULL;
 		return fault_set(why, "no memory for slots");
 	}

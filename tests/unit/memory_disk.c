@@ -53,21 +53,68 @@ static size_t sectors(size_t n)
 	return (n + MEMORY_SECTOR - 1) / MEMORY_SECTOR;
 }
 
+/* The images of a file are one block, kept for the next file of that size: a test lives thousands of disks. */
+enum { SHELVES = 40, SHELF = 16 };
+
+static struct {
+	uint8_t *blocks[SHELF];
+	unsigned count;
+} shelves[SHELVES];
+
+static unsigned shelf_of(size_t cap)
+{
+	return (unsigned)__builtin_ctzll(cap);
+}
+
+static void give_block(struct memory_file *m)
+{
+	unsigned shelf;
+
+	if (m->cap == 0)
+		return;
+	shelf = shelf_of(m->cap);
+	if (shelves[shelf].count < SHELF)
+		shelves[shelf].blocks[shelves[shelf].count++] = m->now;
+	else
+		free(m->now);
+	m->now = m->disk = m->dirty = NULL;
+	m->cap = 0;
+}
+
+static void take_block(struct memory_file *m, size_t cap)
+{
+	unsigned shelf = shelf_of(cap);
+	size_t size = 2 * cap + sectors(cap);
+	uint8_t *block = shelves[shelf].count ? shelves[shelf].blocks[--shelves[shelf].count] : malloc(size);
+
+	memset(block, 0, size);
+	m->now = block;
+	m->disk = block + cap;
+	m->dirty = block + 2 * cap;
+	m->cap = cap;
+}
+
+static void copy_block(struct memory_file *to, const struct memory_file *from)
+{
+	memcpy(to->now, from->now, from->cap);
+	memcpy(to->disk, from->disk, from->cap);
+	memcpy(to->dirty, from->dirty, sectors(from->cap));
+}
+
 static void reserve(struct memory_file *m, size_t n)
 {
+	struct memory_file old = *m;
 	size_t cap = m->cap ? m->cap : 4096;
 
 	if (n <= m->cap)
 		return;
 	while (cap < n)
 		cap *= 2;
-	m->now = realloc(m->now, cap);
-	m->disk = realloc(m->disk, cap);
-	m->dirty = realloc(m->dirty, sectors(cap));
-	memset(m->now + m->cap, 0, cap - m->cap);
-	memset(m->disk + m->cap, 0, cap - m->cap);
-	memset(m->dirty + sectors(m->cap), 0, sectors(cap) - sectors(m->cap));
-	m->cap = cap;
+	take_block(m, cap);
+	if (old.cap == 0)
+		return;
+	copy_block(m, &old);
+	give_block(&old);
 }
 
 struct memory_file *memory_disk_find(struct memory_disk *d, const char *name)
@@ -236,8 +283,10 @@ static int do_truncate(struct spool_file *f, int fd, uint64_t size)
 		return -1;
 	assert(size == 0);
 	d->space += m->size;
-	memset(m->now, 0, m->size);
-	memset(m->dirty, 0, sectors(m->cap));
+	if (m->cap) {
+		memset(m->now, 0, m->size);
+		memset(m->dirty, 0, sectors(m->cap));
+	}
 	m->size = 0;
 	return 0;
 }
@@ -345,11 +394,8 @@ void memory_disk_init(struct memory_disk *d)
 void memory_disk_fini(struct memory_disk *d)
 {
 	assert(d->fds == 0);
-	for (unsigned i = 0; i < d->nfiles; i++) {
-		free(d->files[i].now);
-		free(d->files[i].disk);
-		free(d->files[i].dirty);
-	}
+	for (unsigned i = 0; i < d->nfiles; i++)
+		give_block(&d->files[i]);
 	d->nfiles = 0;
 }
 
@@ -365,10 +411,8 @@ void memory_disk_copy(struct memory_disk *to, const struct memory_disk *from)
 		to->files[i].cap = 0;
 		if (m->cap == 0)
 			continue;
-		reserve(&to->files[i], m->cap);
-		memcpy(to->files[i].now, m->now, m->cap);
-		memcpy(to->files[i].disk, m->disk, m->cap);
-		memcpy(to->files[i].dirty, m->dirty, sectors(m->cap));
+		take_block(&to->files[i], m->cap);
+		copy_block(&to->files[i], m);
 	}
 }
 

@@ -90,7 +90,7 @@ static void a_message_that_lies_never_reaches_outside_itself(void **state)
 	struct spool_accept a = sample(), got;
 	size_t n = spool_accept_size(&a);
 	char *bytes = malloc(n);
-	volatile char sink = 0;
+	char sink = 0;
 
 	(void)state;
 	spool_accept_put(bytes, &a);
@@ -114,6 +114,7 @@ static void a_message_that_lies_never_reaches_outside_itself(void **state)
 			}
 			bytes[i] = was;
 		}
+	print_message("%d\n", sink); /* so that the bytes are really read */
 	free(bytes);
 }
 

@@ -13,7 +13,8 @@
 /* A script is a line of letters:  s send   b send a big one   f finish the oldest   t touch it   r bounce it, finishing it
  * u bounce one of its recipients   . a turn of the loop   ! until everything is durable   k kill and start again */
 
-enum { EXHAUSTIVE = 6, SEEDS = 12 };
+/* Up to so many unsynced things every subset of them is tried, beyond that so many subsets by seed. MOONGATE_LONG: for an evening. */
+static unsigned exhaustive = 4, seeds = 8;
 
 static struct world w, at, probe;
 static unsigned long states;
@@ -110,27 +111,32 @@ static void all_ways(const char *script, unsigned call)
 	unsigned n = memory_disk_unsynced(&at.disk);
 	uint64_t keep = UINT64_C(0x243f6a8885a308d3);
 
-	if (n <= EXHAUSTIVE) {
+	if (n <= exhaustive) {
 		for (uint64_t mask = 0; mask < UINT64_C(1) << n; mask++)
 			after(script, call, mask);
 		return;
 	}
 	after(script, call, 0);
 	after(script, call, UINT64_MAX);
-	for (int i = 0; i < SEEDS; i++) {
+	for (unsigned i = 0; i < seeds; i++) {
 		keep = keep * UINT64_C(6364136223846793005) + 1442695040888963407u;
 		after(script, call, keep);
 	}
 }
 
+/* crash_everywhere - before each call of the script; the calls that every script begins with are tried with the first one only */
 static void crash_everywhere(const char *script)
 {
-	unsigned calls;
+	static unsigned begun;
+	unsigned calls, first = begun ? begun : 1;
 
+	world_init(&w);
+	begun = run(&w, "", 0);
+	world_fini(&w);
 	world_init(&w);
 	calls = run(&w, script, 0);
 	world_fini(&w);
-	for (unsigned call = 1; call <= calls + 1; call++) {
+	for (unsigned call = first; call <= calls + 1; call++) {
 		world_init(&w);
 		run(&w, script, call);
 		world_save(&at, &w);
@@ -175,7 +181,7 @@ static void long_lives_with_many_crashes_lose_nothing(void **state)
 	static const char ops[] = "sssbbbffffftttruuu......!";
 
 	(void)state;
-	for (uint64_t life = 1; life <= 60; life++) {
+	for (uint64_t life = 1; life <= (exhaustive > 4 ? 2000 : 40); life++) {
 		uint64_t seed = life * UINT64_C(0x9e3779b97f4a7c15);
 
 		world_init(&w);
@@ -241,6 +247,10 @@ int main(void)
 	int rc;
 
 	rnd_init();
+	if (getenv("MOONGATE_LONG")) {
+		exhaustive = 8;
+		seeds = 64;
+	}
 	world_init(&at);
 	world_init(&probe);
 	rc = cmocka_run_group_tests(tests, NULL, NULL);
