@@ -74,7 +74,7 @@ static const int wider[] = {
 	SCMP_SYS(mmap), SCMP_SYS(mprotect), SCMP_SYS(fcntl), SCMP_SYS(openat), SCMP_SYS(open), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(lseek),
 	SCMP_SYS(newfstatat), SCMP_SYS(sched_yield), SCMP_SYS(sigaltstack), SCMP_SYS(prlimit64), SCMP_SYS(getrlimit), SCMP_SYS(ioctl),
 	SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(ptrace), SCMP_SYS(prctl), SCMP_SYS(wait4), SCMP_SYS(getppid), SCMP_SYS(getuid),
-	SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(process_vm_readv), SCMP_SYS(getdents64), SCMP_SYS(stat),
+	SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(process_vm_readv), SCMP_SYS(getdents), SCMP_SYS(getdents64), SCMP_SYS(stat),
 	SCMP_SYS(unlink), SCMP_SYS(ftruncate), SCMP_SYS(mkdir), SCMP_SYS(access), SCMP_SYS(set_robust_list), SCMP_SYS(rseq),
 	SCMP_SYS(personality), SCMP_SYS(getcwd), SCMP_SYS(uname), SCMP_SYS(sched_getaffinity), SCMP_SYS(clock_nanosleep),
 	SCMP_SYS(nanosleep), SCMP_SYS(msync), SCMP_SYS(pipe2), SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(sysinfo), SCMP_SYS(getrusage),

@@ -7,6 +7,7 @@
  *             replaces it.
  * Invariants  entered before the first byte of a peer. Instrumented builds (sanitizers, coverage) use the wider list, since
  *             their run time makes calls of its own; the end-to-end tests run once more on the release build.
+ * Fails       a call that is missing from a list ends the role by SIGSYS; the kernel's log names its number (type=1326).
  * Read next   the tables in sandbox.c.
  */
 #ifndef SANDBOX_H
