@@ -17,7 +17,7 @@ struct report {
 /* script_fault_trace - may run when memory is out and hooks are off: it allocates nothing */
 int script_fault_trace(lua_State *L)
 {
-	struct script_task *t = lua_touserdata(L, lua_upvalueindex(1));
+	struct script_task *t = script_vm_of(L)->running;
 	size_t n = 0;
 	lua_Debug ar;
 

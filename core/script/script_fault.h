@@ -11,10 +11,7 @@
 
 #include "script_task.h"
 
-/*
- * script_fault_trace - a message handler: writes the stack into the task whose address is its
- * upvalue, passes the error on
- */
+/* script_fault_trace - a message handler: writes the stack into the running task, passes it on */
 int script_fault_trace(lua_State *L);
 void script_fault_report(struct script_task *t, int status);
 

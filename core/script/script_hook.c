@@ -123,7 +123,8 @@ static int entry(lua_State *L)
 	int n = 0;
 
 	t->trace[0] = '\0';
-	lua_pushcclosure(L, script_fault_trace, 1); /* takes the task from the top */
+	lua_settop(L, 0);
+	lua_pushcfunction(L, script_fault_trace);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, t->handler->function);
 	for (push_argument *const *push = arguments[t->q->hook]; *push; push++, n++)
 		(*push)(L, t->q);

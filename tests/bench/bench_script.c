@@ -8,7 +8,7 @@
 #include "policy_view.h"
 #include "script.h"
 
-#define ROUNDS 400000
+static unsigned most = 400000; /* or the first argument */
 
 static struct policy_set set;
 static struct net_loop *loop;
@@ -125,8 +125,10 @@ static void measure(const char *what, const char *text, unsigned every, unsigned
 		     best_of_five(every, rounds, true) - best_of_five(every, rounds, false));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1)
+		most = (unsigned)strtoul(argv[1], NULL, 10);
 	loop = net_loop_new();
 	policy_set_init(&set);
 	arena_init(&arena, 1 << 20);
@@ -136,28 +138,28 @@ int main(void)
 	conn.helo = STR("client.example");
 	policy_tx_init(&tx, &conn, &arena);
 	measure("no handler for the hook", "require 'moongate'.on('mail', function() end)", 8,
-		ROUNDS);
+		most);
 	measure("one handler, two fields, objects seen before",
 		"local gate = require 'moongate' gate.on('rcpt', function(tx, rcpt)\n"
 		"if rcpt.domain == 'x' and tx.helo == 'y' then return gate.reject() end end)",
-		1000, ROUNDS);
+		1000, most);
 	measure("the same, each in a transaction of its own",
 		"local gate = require 'moongate' gate.on('rcpt', function(tx, rcpt)\n"
 		"if rcpt.domain == 'x' and tx.helo == 'y' then return gate.reject() end end)",
-		1, ROUNDS);
+		1, most);
 	measure("one handler that refuses",
 		"local gate = require 'moongate' gate.on('rcpt', function(tx, rcpt)\n"
 		"return gate.reject(550, '5.1.1', 'no') end)",
-		1000, ROUNDS);
+		1000, most);
 	measure("ten handlers, one field each",
 		"local gate = require 'moongate' for i = 1, 10 do gate.on('rcpt', { name = 'h' .. "
 		"i }, function(tx, rcpt)\n"
 		"if rcpt.domain == 'x' then return gate.reject() end end) end",
-		1000, ROUNDS / 10);
+		1000, most / 10);
 	measure("one handler that waits for the next turn",
 		"local gate = require 'moongate' gate.on('rcpt', function(tx, rcpt) gate.sleep(0) "
 		"end)",
-		1000, ROUNDS / 10);
+		1000, most / 10);
 	policy_tx_fini(&tx);
 	policy_conn_fini(&conn);
 	policy_set_fini(&set);
