@@ -402,6 +402,7 @@ static void die(struct net_deferred *d)
 	struct session_server *server = s->server;
 
 	list_remove(&s->node);
+	session_config_drop(&s->config); /* not before: the machine's limits are in it */
 	if (server->nspare_sessions < SESSION_SPARES) {
 		server->nspare_sessions++;
 		list_append(&server->spare_sessions, &s->node);
@@ -416,6 +417,7 @@ void session_free(struct session **owned)
 
 	*owned = NULL;
 	net_deferred_cancel(&s->death);
+	session_config_drop(&s->config);
 	arena_fini(&s->arena);
 	free(s);
 }
@@ -521,7 +523,6 @@ void session_bury(struct session *s)
 	session_unask(s);
 	policy_conn_fini(&s->view);
 	arena_reset(&s->arena);
-	session_config_drop(&s->config);
 	server->count--;
 	list_remove(&s->node);
 	list_append(&server->dying, &s->node);

@@ -255,11 +255,23 @@ TEST(a_crowd_that_comes_and_goes_leaves_nothing_behind)
 	UNTIL(bed.loop, session_server_count(bed.server) == 0);
 }
 
+/* The last holder of what a reload replaced: what its machine still reads must outlive its last turn. */
+TEST(a_session_may_end_under_options_that_are_gone)
+{
+	struct bed_client c = live(1);
+
+	bed_options();
+	say(&c, "QUIT\r\n");
+	UNTIL(bed.loop, session_server_count(bed.server) == 0);
+	client_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_session_may_die_at_every_point),
 		cmocka_unit_test(a_session_may_die_while_the_spool_is_silent),
+		BED_TEST(a_session_may_end_under_options_that_are_gone),
 		BED_TEST(what_comes_in_one_breath_is_answered_in_order_however_late),
 		cmocka_unit_test(a_channel_that_breaks_after_any_frame_makes_no_false_250),
 		BED_TEST(a_crowd_that_comes_and_goes_leaves_nothing_behind),
