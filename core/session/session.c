@@ -362,6 +362,8 @@ void session_pump(struct session *s)
 {
 	while (turn(s))
 		;
+	if (s->server->is_draining)
+		session_drain(s);
 	session_check(s);
 }
 
@@ -496,6 +498,13 @@ void session_stop(struct session *s, enum smtp_stop why, const char *end)
 	s->end = end;
 	s->stage = "session";
 	session_do(s, smtp_server_stop(&s->smtp, why), NULL);
+}
+
+void session_drain(struct session *s)
+{
+	if (s->state == SESSION_READING && !s->tx && s->smtp.phase != SMTP_OVER &&
+	    buf_len(net_conn_in(s->conn)) == 0)
+		session_stop(s, SMTP_STOP_DRAIN, "drain");
 }
 
 void session_leave(struct session *s, const char *end)

@@ -91,6 +91,7 @@ void session_pump(struct session *s);
  */
 void session_do(struct session *s, struct smtp_todo todo, const struct session_refusal *by);
 void session_stop(struct session *s, enum smtp_stop why, const char *end); /* 421 */
+void session_drain(struct session *s); /* the same, when nothing is under way */
 void session_leave(struct session *s, const char *end); /* closes, and asks `disconnect` */
 void session_bury(struct session *s);                   /* it was answered */
 void session_check(const struct session *s);

@@ -319,13 +319,7 @@ void session_server_drain(struct session_server *server)
 {
 	server->is_draining = true;
 	LIST_EACH(node, &server->sessions)
-	{
-		struct session *s = LIST_ITEM(node, struct session, node);
-
-		if (s->state == SESSION_READING && !s->tx && s->smtp.phase != SMTP_OVER &&
-		    buf_len(net_conn_in(s->conn)) == 0)
-			session_stop(s, SMTP_STOP_DRAIN, "drain");
-	}
+		session_drain(LIST_ITEM(node, struct session, node));
 }
 
 unsigned session_server_count(const struct session_server *server)
