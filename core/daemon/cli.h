@@ -17,12 +17,12 @@
 #include "buf.h"
 #include "settings.h"
 
-#define CLI_SETTINGS "/etc/moongate/moongate.lua"
-#define CLI_CONTROL  "/run/moongate/control.sock"
-#define CLI_ARGS     24
+#define CLI_SETTINGS        "/etc/moongate/moongate.lua"
+#define CLI_CONTROL         "/run/moongate/control.sock"
+#define CLI_ARGS            24
 #define CLI_SETTINGS_MEMORY (64 * 1024 * 1024)
-#define CLI_NO       1 /* the exit code of a "no" */
-#define CLI_UNKNOWN  4 /* edit distance from which two words have nothing to do with each other */
+#define CLI_NO              1 /* the exit code of a "no" */
+#define CLI_UNKNOWN         4 /* edit distance from which two words have nothing to do with each other */
 
 struct cli_command;
 

@@ -22,9 +22,9 @@
 
 enum snapshot_kind {
 	SNAPSHOT_SETTINGS, /* name "": canonical text */
-	SNAPSHOT_SOURCE, /* name: of the module, "main" the entry file; data: path, NUL, text */
-	SNAPSHOT_MAP,    /* name: of the map; data: state/state_map.h image */
-	SNAPSHOT_ORDER,  /* name "": text of `moongate policy order` */
+	SNAPSHOT_SOURCE,   /* name: of the module, "main" the entry file; data: path, NUL, text */
+	SNAPSHOT_MAP,      /* name: of the map; data: state/state_map.h image */
+	SNAPSHOT_ORDER,    /* name "": text of `moongate policy order` */
 	SNAPSHOT_KINDS
 };
 
