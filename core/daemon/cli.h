@@ -22,7 +22,9 @@
 #define CLI_ARGS            24
 #define CLI_SETTINGS_MEMORY (64 * 1024 * 1024)
 #define CLI_NO              1 /* the exit code of a "no" */
-#define CLI_UNKNOWN         4 /* edit distance from which two words have nothing to do with each other */
+
+/* Edit distance from which two words have nothing to do with each other. */
+#define CLI_UNKNOWN 4
 
 struct cli_command;
 
