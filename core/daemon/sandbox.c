@@ -82,6 +82,9 @@ static const int wider[] = {
 #endif
 /* clang-format on */
 
+/* libseccomp's own macros leave a field out */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 static int allow(scmp_filter_ctx c, int call)
 {
 	int rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, call, 0);
@@ -89,6 +92,32 @@ static int allow(scmp_filter_ctx c, int call)
 	return rc == -EEXIST ? 0 : rc;
 }
 
+/* allow_sockets - deliver opens streams, control a datagram socket to syslog; nobody else opens any */
+static int allow_sockets(scmp_filter_ctx c, enum role_kind kind)
+{
+	static const int families[] = { AF_INET, AF_INET6, AF_UNIX };
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && kind == ROLE_DELIVER && i < COUNT(families); i++)
+		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+	if (kind == ROLE_CONTROL)
+		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				      SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	return rc;
+}
+
+#ifdef MOONGATE_INSTRUMENTED
+static int allow_narrow(scmp_filter_ctx c, enum role_kind kind)
+{
+	int rc = 0;
+
+	(void)kind;
+	for (size_t i = 0; rc == 0 && i < COUNT(wider); i++)
+		rc = allow(c, wider[i]);
+	return rc;
+}
+#else
 /*
  * allow_fcntl - but not F_SETFL: the eventfds of a channel are one file for both ends, and a hijacked role
  * could make its neighbour's reads block
@@ -123,21 +152,6 @@ static int allow_memory(scmp_filter_ctx c)
 	return rc;
 }
 
-/* allow_sockets - deliver opens streams, control a datagram socket to syslog; nobody else opens any */
-static int allow_sockets(scmp_filter_ctx c, enum role_kind kind)
-{
-	static const int families[] = { AF_INET, AF_INET6, AF_UNIX };
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && kind == ROLE_DELIVER && i < COUNT(families); i++)
-		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
-	if (kind == ROLE_CONTROL)
-		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				      SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
-	return rc;
-}
-
 /* allow_threads - clone for a thread of this process; clone3 cannot be looked into, glibc falls back to clone */
 static int allow_threads(scmp_filter_ctx c)
 {
@@ -149,6 +163,20 @@ static int allow_threads(scmp_filter_ctx c)
 	return rc;
 }
 
+static int allow_narrow(scmp_filter_ctx c, enum role_kind kind)
+{
+	int rc = allow_memory(c);
+
+	if (rc == 0)
+		rc = allow_fcntl(c);
+	if (rc == 0 && (kind == ROLE_EDGE || kind == ROLE_DELIVER))
+		rc = allow_fstat(c);
+	if (rc == 0 && kind == ROLE_SPOOL)
+		rc = allow_threads(c);
+	return rc;
+}
+#endif
+
 static int add_rules(scmp_filter_ctx c, enum role_kind kind)
 {
 	int rc = 0;
@@ -156,19 +184,8 @@ static int add_rules(scmp_filter_ctx c, enum role_kind kind)
 	for (size_t i = 0; rc == 0 && i < COUNT(rules); i++)
 		if (rules[i].roles & BIT(kind))
 			rc = allow(c, rules[i].call);
-#ifdef MOONGATE_INSTRUMENTED
-	for (size_t i = 0; rc == 0 && i < COUNT(wider); i++)
-		rc = allow(c, wider[i]);
-#else
 	if (rc == 0)
-		rc = allow_memory(c);
-	if (rc == 0)
-		rc = allow_fcntl(c);
-	if (rc == 0 && (kind == ROLE_EDGE || kind == ROLE_DELIVER))
-		rc = allow_fstat(c);
-	if (rc == 0 && kind == ROLE_SPOOL)
-		rc = allow_threads(c);
-#endif
+		rc = allow_narrow(c, kind);
 	if (rc == 0)
 		rc = allow_sockets(c, kind);
 	return rc;
@@ -189,6 +206,7 @@ static int enter_seccomp(enum role_kind kind, struct fault *why)
 	return fault_set(why, "cannot load the list of system calls: %s", strerror(-rc));
 }
 
+#ifndef MOONGATE_INSTRUMENTED
 /* ---- Landlock ----------------------------------------------------------------------------------------------- */
 
 #define READ_ACCESS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
@@ -237,6 +255,7 @@ static int enter_landlock(enum role_kind kind, struct fault *why)
 		return fault_sys(why, "landlock");
 	return 0;
 }
+#endif
 
 int sandbox_enter(enum role_kind kind, const struct settings *s, struct fault *why)
 {
