@@ -110,7 +110,7 @@ static bool is_repeated(const struct session_tx *tx, unsigned at)
 
 bool session_copies_sort(struct session_tx *tx)
 {
-	struct treatment known[IPC_VARIANTS];
+	struct treatment known[IPC_VARIANTS] = { 0 };
 
 	tx->nvariants = tx->nstored = 0;
 	tx->variant_of = arena_alloc(&tx->arena, tx->view.nrcpts + 1);
@@ -268,7 +268,7 @@ static bool write_variant(struct session_tx *tx, unsigned variant, size_t *heade
 bool session_copies_build(struct session_tx *tx, struct ipc_submit *out)
 {
 	struct buf *text = &tx->server->text;
-	size_t from[IPC_VARIANTS], header[IPC_VARIANTS], end[IPC_VARIANTS];
+	size_t from[IPC_VARIANTS] = { 0 }, header[IPC_VARIANTS] = { 0 }, end[IPC_VARIANTS] = { 0 };
 	struct str all;
 
 	buf_reset(text);

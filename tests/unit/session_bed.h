@@ -1,9 +1,12 @@
 /*
- * session_bed - a session server between a client, a policy and a spool that a test plays itself, all in one loop.
+ * session_bed - a session server between a client, a policy and a spool that a test plays itself,
+ * all in one loop.
  *
- * What        policy: one canned verdict per hook, at once or when the test answers, and a function that may edit. Spool: the other
- *             end of the channel; commits by itself, or waits, or refuses; keeps what was submitted. Client: a bare socket.
- * Invariants  a reply of 250 behind the data is only ever heard for an id that the spool kept: hear() looks at every line.
+ * What        policy: one canned verdict per hook, at once or when the test answers, and a function
+ *             that may edit. Spool: the other end of the channel; commits by itself, or waits, or
+ *             refuses; keeps what was submitted. Client: a bare socket.
+ * Invariants  a reply of 250 behind the data is only ever heard for an id that the spool kept:
+ *             hear() looks at every line.
  */
 #ifndef SESSION_BED_H
 #define SESSION_BED_H
@@ -353,7 +356,10 @@ static const struct ipc_channel_ops bed_spool_ops = { .frame = bed_spool_frame,
 static const struct ipc_channel_ops bed_edge_ops = { bed_edge_frame, bed_edge_writable,
 						     bed_broken };
 
-/* bed_connect_to - a new channel between edge and a spool; what was on its way in the former one is lost, slots with it */
+/*
+ * bed_connect_to - a new channel between edge and a spool; what was on its way in the former one is
+ * lost, slots with it
+ */
 static inline void bed_connect_to(const struct ipc_channel_ops *spool, size_t ring)
 {
 	struct ipc_channel *former = bed.spool.edge;

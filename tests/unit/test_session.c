@@ -639,6 +639,20 @@ TEST(a_question_that_outlives_its_session_is_cancelled)
 	client_close(&c);
 }
 
+TEST(a_client_that_leaves_ends_the_wait)
+{
+	struct bed_client c = client_open();
+
+	greet(&c);
+	bed.policy.waits[HOOK_MAIL] = true;
+	say(&c, "MAIL FROM:<>\r\n");
+	UNTIL(bed.loop, bed.policy.nopen == 1);
+	client_close(&c);
+	UNTIL(bed.loop, session_server_count(bed.server) == 0);
+	assert_int_equal(bed.policy.cancelled, 1);
+	assert_true(event_has("\"end\":\"peer closed\""));
+}
+
 TEST(a_peer_that_does_not_read_stops_us)
 {
 	static char commands[60000];
@@ -681,6 +695,7 @@ TEST(draining_lets_a_transaction_end_and_sends_the_rest_away)
 	data(&busy);
 	say(&busy, "\r\n.\r\n");
 	hear(&busy, "250 2.6.0");
+	say(&busy, "MAIL FROM:<>\r\n");
 	hear(&busy, "421 4.3.2");
 	hear_end(&busy);
 	UNTIL(bed.loop, session_server_count(bed.server) == 0);
@@ -785,6 +800,7 @@ int main(void)
 		cmocka_unit_test(a_session_that_is_silent_is_told_and_closed),
 		BED_TEST(a_session_has_an_end_even_while_it_is_busy),
 		BED_TEST(a_question_that_outlives_its_session_is_cancelled),
+		BED_TEST(a_client_that_leaves_ends_the_wait),
 		BED_TEST(a_peer_that_does_not_read_stops_us),
 		BED_TEST(draining_lets_a_transaction_end_and_sends_the_rest_away),
 		BED_TEST(what_a_client_says_cannot_break_an_event),

@@ -2,8 +2,9 @@
 #include "session_bed.h"
 
 /*
- * The worst moments. A session that dies at any point of its life leaves nothing behind: no question, no pin, no slot, no
- * transaction; and whatever breaks between edge and spool, a 250 is only said for what is durable (session_bed.h looks).
+ * The worst moments. A session that dies at any point of its life leaves nothing behind: no
+ * question, no pin, no slot, no transaction; and whatever breaks between edge and spool, a 250 is
+ * only said for what is durable (session_bed.h looks).
  */
 
 static const char *const steps[] = {
@@ -143,7 +144,10 @@ static void break_channel(struct net_deferred *d)
 		bed_connect(BED_RING);
 }
 
-/* counted_frame - the n-th frame is still taken, and then everything on its way is lost, the answer too */
+/*
+ * counted_frame - the n-th frame is still taken, and then everything on its way is lost, the answer
+ * too
+ */
 static void counted_frame(void *owner, const struct ipc_frame *frame)
 {
 	if (frames_left == 0)
@@ -153,7 +157,10 @@ static void counted_frame(void *owner, const struct ipc_frame *frame)
 		break_channel(&breaking);
 }
 
-/* One message of that size; the spool's end is replaced by the counting one. True: the channel did break. */
+/*
+ * One message of that size; the spool's end is replaced by the counting one. True: the channel did
+ * break.
+ */
 static bool break_after(unsigned n, enum loss how, size_t size)
 {
 	static struct ipc_channel_ops ops;

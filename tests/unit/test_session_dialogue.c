@@ -4,8 +4,9 @@
 #include "session_bed.h"
 
 /*
- * Plays tests/dialogue/<case>.smtp (README.md there has the format) against the real session, over a socket: whole groups,
- * octets one by one, and with every answer of policy a turn late. test_dialogue.c plays them against the pure machine.
+ * Plays tests/dialogue/<case>.smtp (README.md there has the format) against the real session, over
+ * a socket: whole groups, octets one by one, and with every answer of policy a turn late.
+ * test_dialogue.c plays them against the pure machine.
  */
 
 #define LINES   256
