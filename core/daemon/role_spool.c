@@ -180,6 +180,7 @@ static void stop(struct role *r)
 		return;
 	queue_flush(store.queue);
 	spool_close(&store.spool);
+	queue_free(&store.queue); /* channels may still end */
 }
 
 const struct role_ops role_spool_ops = {

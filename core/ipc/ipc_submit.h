@@ -35,11 +35,19 @@ enum ipc_submit_type {
 	IPC_SLOT_ACK,           /* <- u64 bytes taken so far; the first, of 0: the slot is there */
 	IPC_SLOT_REFUSED,       /* <- struct ipc_refusal; the slot is gone */
 	IPC_SLOT_ABORT,         /* -> empty; also implied by the channel's end */
-	IPC_ROOM,               /* <- u8: 1 messages are taken, 0 answer 452 at MAIL; at the begin
-				 *    of a channel, and when it changes */
+	IPC_ROOM,               /* <- u8 enum ipc_room; at the begin of a channel, and when it
+				 *    changes */
 	IPC_SUBMIT_TYPES
 };
 /* clang-format on */
+
+/* What is taken now; for the rest, answer 452 at MAIL. */
+enum ipc_room {
+	IPC_ROOM_NONE,
+	IPC_ROOM_ALL,
+	IPC_ROOM_SMALL, /* nothing whose body is longer than IPC_BODY_INLINE */
+	IPC_ROOMS
+};
 
 enum ipc_state { IPC_STATE_QUEUE, IPC_STATE_HOLD, IPC_STATE_QUARANTINE };
 

@@ -13,12 +13,33 @@ void queue_soon(struct queue *q)
 	net_loop_defer(q->loop, &q->turn);
 }
 
+static void go_on(struct net_deferred *d)
+{
+	queue_soon(container_of(d, struct queue, rest));
+}
+
+void queue_later(struct queue *q)
+{
+	net_loop_defer_next(q->loop, &q->rest);
+}
+
+void queue_fly(struct queue *q, struct queue_flight *f, void (*give_up)(struct queue_flight *))
+{
+	f->give_up = give_up;
+	list_append(&q->flights, &f->node);
+}
+
+void queue_land(struct queue_flight *f)
+{
+	list_remove(&f->node);
+}
+
 uint32_t queue_now(const struct queue *q)
 {
 	return (uint32_t)((q->base_wall + (net_loop_now(q->loop) - q->base_mono)) / CLOCK_SECOND);
 }
 
-/* ---- messages that come and go ------------------------------------------------------------------------------ */
+/* ---- messages that come and go --------------------------------------------------------------- */
 
 static void finish(struct queue *q, struct queue_message *m)
 {
@@ -53,14 +74,32 @@ void queue_progress(struct queue *q, struct queue_message *m)
 		finish(q, m);
 }
 
-/* ---- what the spool asks ------------------------------------------------------------------------------------ */
+/* ---- what the spool asks --------------------------------------------------------------------- */
 
-/* recovered_job - waits as it did; what is due asks `route` anew: settings may have changed meanwhile */
-static void recovered_job(struct queue *q, struct queue_job *j)
+/*
+ * clock_slack - how far ahead a stored time may lie; less where the message comes from the future:
+ * then the clock has stepped
+ */
+static uint32_t clock_slack(const struct queue *q, uint64_t created)
 {
+	if (created > (uint64_t)queue_now(q) + 3600)
+		return (uint32_t)(q->o.retry_longest_us / CLOCK_SECOND) + 1;
+	return 30 * 86400 + 1; /* as far as policy may put an attempt off */
+}
+
+/*
+ * recovered_job - waits as it did; what is due asks `route` anew: settings may have changed
+ * meanwhile
+ */
+static void recovered_job(struct queue *q, struct queue_job *j, uint32_t slack)
+{
+	uint32_t now = queue_now(q);
+
 	if (j->place == PLACE_HELD)
 		return;
 	if (j->due) {
+		if (j->due > now && j->due - now > slack)
+			j->due = now + slack;
 		queue_job_place(&q->index, j, PLACE_WAITING);
 		return;
 	}
@@ -71,14 +110,12 @@ static void recovered_job(struct queue *q, struct queue_job *j)
 static struct spool_handle *recovered(void *arg, const struct spool_found *found)
 {
 	struct queue *q = arg;
-	struct queue_message *m;
-	struct str text = found->accept->envelope, line;
-	uint64_t created = 0;
+	uint64_t created = queue_created(found->accept->envelope);
+	uint32_t slack = clock_slack(q, created), now = queue_now(q);
+	struct queue_message *m =
+		queue_message_new(&found->id, found->variant, found->accept->recipients,
+				  created > now ? now : created);
 
-	while (str_take(&text, '\n', &line))
-		if (str_has_prefix(line, STR("created: ")))
-			(void)str_u64(str_drop(line, 9), UINT64_MAX, &created);
-	m = queue_message_new(&found->id, found->variant, found->accept->recipients, created);
 	if (!m)
 		return NULL;
 	if (!queue_state_read(q, m, &found->accept->state))
@@ -86,15 +123,17 @@ static struct spool_handle *recovered(void *arg, const struct spool_found *found
 			  NULL);
 	queue_message_add(&q->index, m);
 	for (struct queue_job *j = &m->job; j; j = j->next)
-		recovered_job(q, j);
+		recovered_job(q, j, slack);
 	if (queue_job_count(&m->job) == 0) /* all its recipients went to other jobs */
 		queue_job_place(&q->index, &m->job, PLACE_LEASED);
+	q->over += m->left == 0;
 	return &m->handle;
 }
 
 static uint16_t state(void *arg, struct spool_handle *h, struct spool_state *out)
 {
-	return queue_state_write(arg, container_of(h, struct queue_message, handle), out);
+	(void)arg;
+	return queue_state_write(container_of(h, struct queue_message, handle), out);
 }
 
 static bool is_live(void *arg, const struct id *id)
@@ -106,6 +145,7 @@ static bool is_live(void *arg, const struct id *id)
 
 static void room(void *arg)
 {
+	queue_bounce_run(arg);
 	queue_submit_retry(arg);
 }
 
@@ -145,7 +185,7 @@ struct spool_owner queue_owner(struct queue *q)
 				     .failed = failed };
 }
 
-/* ---- the turn ----------------------------------------------------------------------------------------------- */
+/* ---- the turn -------------------------------------------------------------------------------- */
 
 static void set_timer(struct queue *q)
 {
@@ -160,35 +200,37 @@ static void set_timer(struct queue *q)
 		net_timer_start(&q->timer, next > now ? next - now : 1);
 }
 
-static void publish_stats(const struct queue *q)
-{
-	struct spool_stats s;
-
-	spool_stats(q->spool, &s);
-	gauge_set(GAUGE_SPOOL_SEGMENTS, s.segments);
-	gauge_set(GAUGE_SPOOL_SEGMENTS_FREE, s.segments_free);
-	gauge_set(GAUGE_SPOOL_SLOTS_FREE, s.slots_free);
-}
-
-/* tell_room - whether MAIL should be answered 452, when that changed */
-static void tell_room(struct queue *q)
+/* room_for - what IPC_ROOM says */
+static enum ipc_room room_for(struct queue *q)
 {
 	struct spool_refusal why;
-	char accepting = (char)spool_is_accepting(q->spool, 0, &why);
+
+	if (!spool_is_accepting(q->spool, 0, &why))
+		return IPC_ROOM_NONE;
+	return spool_is_accepting(q->spool, SPOOL_INLINE + 1, &why) ? IPC_ROOM_ALL : IPC_ROOM_SMALL;
+}
+
+/* tell_room - whether MAIL should be answered 452, at first and when that changed */
+static void tell_room(struct queue *q)
+{
+	enum ipc_room now = room_for(q);
+	char byte = (char)now;
 	struct ipc_frame head = { .type = IPC_ROOM };
-	struct str payload = { &accepting, 1 };
+	struct str payload = { &byte, 1 };
 
 	for (unsigned i = 0; i < QUEUE_EDGES; i++) {
 		struct queue_edge *e = &q->edges[i];
 
-		if (e->channel && e->told != 1 + accepting &&
+		if (e->channel && e->told != 1 + (int)now &&
 		    ipc_channel_send(e->channel, &head, &payload, 1))
-			e->told = 1 + accepting;
+			e->told = 1 + (int)now;
 	}
 }
 
-/* sending - sessions whose messages come soon or wait to be durable: whether it pays to wait for company.
- * What an edge said is soon out of date. */
+/*
+ * sending - sessions whose messages come soon or wait to be durable: whether it pays to wait for
+ * company. What an edge said is soon out of date.
+ */
 static unsigned sending(const struct queue *q)
 {
 	uint64_t now = net_loop_now(q->loop);
@@ -204,12 +246,12 @@ static void turn(struct net_deferred *d)
 {
 	struct queue *q = container_of(d, struct queue, turn);
 
+	queue_errand_run(q);
 	queue_sched_run(q);
 	spool_hint(q->spool, sending(q));
 	spool_turn(q->spool, net_loop_now(q->loop));
 	queue_sched_run(q); /* what became durable or due in that */
 	tell_room(q);
-	publish_stats(q);
 	set_timer(q);
 }
 
@@ -224,7 +266,16 @@ static void timed(struct net_timer *t)
 	queue_soon(container_of(t, struct queue, timer));
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void set_options(struct queue *q, const struct queue_options *options)
+{
+	q->o = *options;
+	if (q->o.delivers == 0)
+		q->o.delivers = 1;
+	if (q->o.delivers > QUEUE_DELIVERS)
+		q->o.delivers = QUEUE_DELIVERS;
+}
 
 struct queue *queue_new(struct net_loop *loop, const struct queue_options *options)
 {
@@ -233,14 +284,18 @@ struct queue *queue_new(struct net_loop *loop, const struct queue_options *optio
 	if (!q)
 		abort();
 	q->loop = loop;
-	q->o = *options;
+	set_options(q, options);
 	q->base_wall = net_loop_wall(loop);
 	q->base_mono = net_loop_now(loop);
 	queue_index_init(&q->index);
 	buf_init(&q->out, OUT_MAX);
 	net_timer_init(&q->timer, loop, timed);
 	q->turn.run = turn;
+	q->rest.run = go_on;
+	list_init(&q->flights);
+	list_init(&q->bounces);
 	list_init(&q->answers);
+	list_init(&q->errands);
 	for (unsigned i = 0; i < QUEUE_EDGES; i++)
 		list_init(&q->edges[i].streams);
 	for (unsigned i = 0; i < QUEUE_DELIVERS; i++) {
@@ -248,6 +303,7 @@ struct queue *queue_new(struct net_loop *loop, const struct queue_options *optio
 		list_init(&q->delivers[i].turns);
 		list_init(&q->delivers[i].free);
 		list_init(&q->delivers[i].unsent);
+		list_init(&q->delivers[i].unanswered);
 	}
 	return q;
 }
@@ -260,11 +316,28 @@ static void offer_all(struct queue *q)
 		queue_sched_offer(q, container_of(node, struct queue_destination, node));
 }
 
+/* finish_over - of whom only the word that they are finished was not on disk yet */
+static void finish_over(struct queue *q)
+{
+	struct map_node *node, *next;
+
+	for (node = map_next(&q->index.messages, NULL); q->over > 0 && node; node = next) {
+		struct queue_message *m = container_of(node, struct queue_message, node);
+
+		next = map_next(&q->index.messages, node);
+		if (m->left > 0)
+			continue;
+		finish(q, m);
+		q->over--;
+	}
+}
+
 void queue_start(struct queue *q, struct spool *spool)
 {
 	q->spool = spool;
 	net_watch_init(&q->wakeup, q->loop, spool_wakeup(spool), woken);
 	net_watch_want(&q->wakeup, EV_READ);
+	finish_over(q);
 	offer_all(q);
 	queue_soon(q);
 }
@@ -273,7 +346,7 @@ void queue_options_set(struct queue *q, const struct queue_options *options)
 {
 	unsigned delivers = q->o.delivers;
 
-	q->o = *options;
+	set_options(q, options);
 	q->o.delivers = delivers; /* keys belong to processes: a restart changes their number */
 	if (q->spool)
 		offer_all(q);
@@ -289,24 +362,33 @@ void queue_flush(struct queue *q)
 void queue_free(struct queue **qp)
 {
 	struct queue *q = *qp;
+	struct list *node;
 
 	if (!q)
 		return;
 	net_watch_want(&q->wakeup, 0);
 	net_timer_stop(&q->timer);
 	net_deferred_cancel(&q->turn);
-	queue_control_lost(q);
-	queue_index_fini(&q->index);
-	for (unsigned i = 0; i < QUEUE_DELIVERS; i++)
-		free(q->delivers[i].leases);
+	net_deferred_cancel(&q->rest);
+	queue_answer_fini(q);
+	queue_errand_fini(q);
+	queue_bounce_fini(q);
+	while ((node = q->flights.next) != &q->flights)
+		LIST_ITEM(node, struct queue_flight, node)
+			->give_up(LIST_ITEM(node, struct queue_flight, node));
+	for (unsigned i = 0; i < QUEUE_DELIVERS; i++) {
+		queue_read_lost(q, i);
+		queue_lease_fini(q, i);
+	}
 	for (unsigned i = 0; i < QUEUE_EDGES; i++)
-		free(q->edges[i].stalled);
+		queue_stream_fini(q, i);
+	queue_index_fini(&q->index);
 	buf_fini(&q->out);
 	free(q);
 	*qp = NULL;
 }
 
-/* ---- peers -------------------------------------------------------------------------------------------------- */
+/* ---- peers ----------------------------------------------------------------------------------- */
 
 void queue_edge_channel(struct queue *q, unsigned index, struct ipc_channel *c)
 {
@@ -334,7 +416,8 @@ void queue_edge_frame(struct queue *q, unsigned index, const struct ipc_frame *f
 
 void queue_edge_writable(struct queue *q, unsigned index)
 {
-	(void)index;
+	if (index < QUEUE_EDGES)
+		queue_stream_flush(q, index);
 	queue_soon(q);
 }
 

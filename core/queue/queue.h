@@ -1,12 +1,16 @@
 /*
  * queue - what is due, where to, how many at once; runs in the spool role above core/spool.
  *
- * What        an index of every living message; destinations with their recipients; ROUTE and DISPATCH leases to deliver processes;
- *             retry with jitter; expiry; hold; the operator's verbs.
- * Invariants  a recipient is in one place: waiting, due, leased, held, or finished. A lost channel returns its leases to due. Nothing
- *             is scheduled before its ACCEPT is durable. An index that cannot grow answers 452.
- * Bounds      200 bytes per message and 16 per further recipient; concurrency per destination; leases per channel.
- * Read next   queue_index.h, the index; queue_sched.c, queue_lease.c, queue_submit.c, queue_verbs.c.
+ * What        an index of every living message; destinations with their recipients; ROUTE and
+ *             DISPATCH leases to deliver processes; retry with jitter; expiry; hold; the operator's
+ *             verbs.
+ * Invariants  a recipient is in one place: waiting, due, leased, held, or finished. A lost channel
+ *             returns its leases to due. Nothing is scheduled before its ACCEPT is durable. An
+ *             index that cannot grow answers 452.
+ * Bounds      200 bytes per message and 16 per further recipient; concurrency per destination;
+ *             leases per channel.
+ * Read next   queue_index.h, the index; queue_sched.c, queue_lease.c, queue_submit.c,
+ *             queue_verbs.c.
  */
 #ifndef QUEUE_H
 #define QUEUE_H
@@ -30,14 +34,20 @@ struct queue_options {
 
 struct queue;
 
-/* In this order: queue_new, spool_open with queue_owner (which indexes what is recovered), queue_start. */
+/*
+ * In this order: queue_new, spool_open with queue_owner (which indexes what is recovered),
+ * queue_start.
+ */
 struct queue *queue_new(struct net_loop *loop, const struct queue_options *options);
 struct spool_owner queue_owner(struct queue *q);
 void queue_start(struct queue *q,
 		 struct spool *spool); /* borrowed until queue_free; watches its wakeup */
 void queue_flush(struct queue *q);     /* before the end: progress to disk; blocks for a sync */
 void queue_options_set(struct queue *q, const struct queue_options *options);
-/* Channels by role and index; replaced when a peer was; NULL: it is gone (slots and leases of it are given up). */
+/*
+ * Channels by role and index; replaced when a peer was; NULL: it is gone (slots and leases of it
+ * are given up).
+ */
 void queue_edge_channel(struct queue *q, unsigned index, struct ipc_channel *c);
 void queue_edge_frame(struct queue *q, unsigned index, const struct ipc_frame *frame);
 void queue_edge_writable(struct queue *q, unsigned index);
@@ -47,7 +57,8 @@ void queue_deliver_writable(struct queue *q, unsigned index);
 /* An operator's question: words as in IPC_QUERY; answers are sent on c with the frame's tag. */
 void queue_query(struct queue *q, struct ipc_channel *c, const struct ipc_frame *frame);
 void queue_control_writable(struct queue *q);
-void queue_control_lost(struct queue *q);       /* before the channel of queue_query() is closed */
+void queue_control_lost(struct queue *q); /* before the channel of queue_query() is closed */
+/* After spool_close: what was under way there is dropped. */
 void queue_free(struct queue **q);
 
 #endif

@@ -1,9 +1,13 @@
 /*
  * queue_core - what the files of this folder share: the queue itself, its peers, its leases.
  *
- * Invariants  a lease's tag is its slot and a serial: an answer to an old one finds nobody. A message with pins is not finished
- *             before the last one goes. Times are wall seconds of a clock that does not step: wall at start plus monotonic since.
- * Bounds      QUEUE_LEASES leases per deliver process; QUEUE_READS reads under way per deliver process; QUEUE_STREAMS slots per edge.
+ * Invariants  a lease's tag is its slot and a serial: an answer to an old one finds nobody. A
+ *             message with pins is not finished before the last one goes. A message is in one
+ *             submission at a time. Times are wall seconds of a clock that does not step: wall at
+ *             start plus monotonic since. queue_check() asserts the rest.
+ * Bounds      QUEUE_LEASES leases per deliver process; QUEUE_READS reads under way per deliver
+ *             process; QUEUE_STREAMS slots per edge; QUEUE_ASKS questions of operators; QUEUE_RUN
+ *             leases, QUEUE_SWEEP messages of a verb per turn.
  */
 #ifndef QUEUE_CORE_H
 #define QUEUE_CORE_H
@@ -17,22 +21,37 @@
 #define QUEUE_LEASES  2048
 #define QUEUE_ROUTES  512 /* of them for ROUTE */
 #define QUEUE_READS   256
-#define QUEUE_STREAMS 1024
-#define QUEUE_RUN     256 /* leases given out per turn */
+#define QUEUE_STREAMS 192
+#define QUEUE_RUN     256  /* leases given out per turn; as many again for ROUTE */
+#define QUEUE_SWEEP   1024 /* messages that a verb looks at per turn */
+#define QUEUE_ASKS    8
+#define QUEUE_HINT_US 20000 /* how long an edge's count of sending sessions holds */
+
+/* ids of deliver processes are made by number 0x8000 and up; those of edges by their index */
+#define QUEUE_DELIVER_IDS 0x8000
 
 struct queue;
+
+/* Something that the spool will call back about; given up when the queue ends first. */
+struct queue_flight {
+	struct list node;
+	void (*give_up)(struct queue_flight *);
+};
 
 enum queue_lease_state { LEASE_FREE, LEASE_LOADING, LEASE_UNSENT, LEASE_OUT, LEASE_LOST };
 
 struct queue_lease {
 	struct queue *queue;
 	struct queue_job *job;
-	struct queue_destination *destination; /* NULL for ROUTE */
+	/* NULL for ROUTE, and where a message expires unrouted */
+	struct queue_destination *destination;
 	enum queue_lease_state state;
 	uint8_t deliver;
 	uint32_t serial;
 	bool is_route;
-	char *image; /* the message while it is needed: until sent, or until the end of a big one */
+	bool is_big; /* OUT: its body is read piece by piece */
+	/* the message while it is needed: until sent, or as long as a big body has parts in it */
+	char *image;
 	struct spool_load load;
 	struct list node; /* free, or unsent */
 };
@@ -42,6 +61,7 @@ struct queue_deliver {
 	struct ipc_channel *channel;
 	struct list turns; /* destinations with ready jobs and free places */
 	struct list free, unsent;
+	struct list unanswered;     /* pieces that found no room in the ring */
 	struct queue_lease *leases; /* QUEUE_LEASES, made with the first channel */
 	unsigned out, routes, reads;
 };
@@ -52,9 +72,8 @@ struct queue_stream { /* a slot being written by an edge */
 	unsigned edge;
 	uint64_t tag;
 	struct spool_slot *slot;
+	bool owes_ack; /* the ring was full */
 };
-
-#define QUEUE_HINT_US 20000 /* how long an edge's count of sending sessions holds */
 
 struct queue_edge {
 	struct ipc_channel *channel;
@@ -63,8 +82,8 @@ struct queue_edge {
 	char *stalled; /* a SUBMIT that found no room; the channel is paused meanwhile */
 	size_t stalled_length;
 	uint64_t stalled_tag;
-	uint32_t epoch; /* of its channel: an answer to an old one is dropped */
-	int told;       /* 1 + what IPC_ROOM said last; 0: nothing yet */
+	uint32_t epoch;   /* of its channel: an answer to an old one is dropped */
+	int told;         /* 1 + what IPC_ROOM said last; 0: nothing yet */
 	unsigned sending; /* its sessions that were sending when it submitted last */
 	uint64_t sending_at;
 };
@@ -78,67 +97,130 @@ struct queue {
 	struct queue_deliver delivers[QUEUE_DELIVERS];
 	unsigned next_route; /* deliver process that routes next */
 	struct net_watch wakeup;
-	struct net_timer timer; /* the next due job, or the spool's */
-	struct net_deferred turn;
+	struct net_timer timer;         /* the next due job, or the spool's */
+	struct net_deferred turn, rest; /* rest: what was left for the next turn */
 	uint64_t base_wall, base_mono;
-	struct list answers;                    /* to operators, under way */
+	struct list flights;
+	/* that wait for room, or for an earlier one of the same message */
+	struct list bounces;
+	struct list answers, errands; /* to operators; verbs over all messages, under way */
+	struct ipc_channel *control;  /* whom they are for */
+	uint32_t control_epoch;
+	unsigned asks;       /* questions not yet answered */
+	unsigned over;       /* recovered messages of which nothing is left */
 	unsigned submitting; /* submissions under way */
 	struct buf out;      /* frames under construction */
 };
 
 /* queue.c */
-void queue_soon(struct queue *q);          /* run at the end of this turn */
+void queue_soon(struct queue *q); /* run at the end of this turn */
+/* run at the end of the next turn: the peers are heard in between */
+void queue_later(struct queue *q);
 uint32_t queue_now(const struct queue *q); /* seconds */
 void queue_pin(struct queue_message *m);
 void queue_unpin(struct queue *q, struct queue_message *m);
 /* queue_progress - some recipients of m changed: finish it, or have its state written lazily */
 void queue_progress(struct queue *q, struct queue_message *m);
+void queue_fly(struct queue *q, struct queue_flight *f, void (*give_up)(struct queue_flight *));
+void queue_land(struct queue_flight *f);
 
 /* queue_sched.c */
 void queue_sched_run(struct queue *q); /* due jobs, then leases as long as there are places */
 uint64_t queue_sched_next(const struct queue *q); /* monotonic microseconds, or UINT64_MAX */
-void queue_sched_ready(struct queue *q,
-		       struct queue_job *j); /* READY, and its destination's turn comes */
-void queue_sched_offer(struct queue *q,
-		       struct queue_destination *d); /* a place became free there */
-uint64_t queue_sched_retry(const struct queue *q,
-			   unsigned attempts); /* microseconds until the next one, with jitter */
-void queue_sched_retry_job(struct queue *q,
-			   struct queue_job *j); /* WAITING, as after a first failure */
+/* READY, and its destination's turn comes */
+void queue_sched_ready(struct queue *q, struct queue_job *j);
+/* a place became free there */
+void queue_sched_offer(struct queue *q, struct queue_destination *d);
+/* microseconds until the next attempt, with jitter */
+uint64_t queue_sched_retry(const struct queue *q, unsigned attempts);
+/* WAITING, as after a first failure */
+void queue_sched_retry_job(struct queue *q, struct queue_job *j);
+/*
+ * its time is over, and it was tried often enough that this is not the fault of our clock or our
+ * own downtime
+ */
+bool queue_sched_is_expired(const struct queue *q, const struct queue_job *j);
 
 /* queue_lease.c */
-bool queue_lease_route(struct queue *q, unsigned deliver,
-		       struct queue_job *j); /* false: no place */
+/* false: no place */
+bool queue_lease_route(struct queue *q, unsigned deliver, struct queue_job *j);
 bool queue_lease_dispatch(struct queue *q, unsigned deliver, struct queue_job *j);
 void queue_lease_lost(struct queue *q, unsigned deliver); /* the channel is gone */
 struct queue_lease *queue_lease_find(struct queue *q, unsigned deliver, uint64_t tag);
 void queue_lease_end(struct queue *q, struct queue_lease *l);
 void queue_lease_flush(struct queue *q, unsigned deliver); /* the channel has room */
+void queue_lease_fini(struct queue *q, unsigned deliver);
 
 /* queue_result.c */
 void queue_result(struct queue *q, unsigned deliver, const struct ipc_frame *frame, bool is_routed);
+/*
+ * queue_result_read - only what is about recipients lent with j, each once; false: not well formed
+ */
+bool queue_result_read(struct str payload, const struct queue_job *j, struct ipc_result *out);
+/*
+ * queue_result_soften - the bounce could not be stored: nothing has failed yet, try all of it again
+ * later
+ */
+void queue_result_soften(struct ipc_result *r);
+/*
+ * queue_result_apply - each recipient goes where its outcome says; those without one are tried
+ * again; j may die
+ */
+void queue_result_apply(struct queue *q, struct queue_job *j, const struct ipc_result *r);
+
+/* queue_bounce.c */
+/*
+ * queue_bounce_begin - a copy of the answer, to be applied when its bounce is durable; false: no
+ * memory, or no bounce
+ */
+bool queue_bounce_begin(struct queue *q, struct queue_job *j, struct str payload,
+			struct str bounce);
+void queue_bounce_run(struct queue *q); /* room(), or an earlier one was answered */
+void queue_bounce_fini(struct queue *q);
 
 /* queue_read.c */
 void queue_read(struct queue *q, unsigned deliver, const struct ipc_frame *frame);
+bool queue_read_flush(struct queue *q, unsigned deliver); /* false: the ring is still full */
+void queue_read_lost(struct queue *q, unsigned deliver);
 
 /* queue_submit.c */
 void queue_submit(struct queue *q, unsigned edge, const struct ipc_frame *frame);
 void queue_submit_retry(struct queue *q); /* room() */
 void queue_submit_edge_lost(struct queue *q, unsigned edge);
-/* One variant's message and its spool side, for submissions of edges and bounces of deliver. NULL: no memory or not well formed. */
-struct queue_message *queue_variant(const struct ipc_submit *s, unsigned i,
-				    struct spool_variant *out);
-void queue_arrived(struct queue *q, struct queue_message *m, enum ipc_state state);
+/*
+ * One variant's message and its spool side, for submissions of edges and bounces of deliver: NULL
+ * when memory lacks or it is not well formed, as *why says. Its job is HELD where the state says
+ * so.
+ */
+struct queue_message *queue_variant(struct queue *q, const struct ipc_submit *s, unsigned i,
+				    struct spool_variant *out, const struct spool_refusal **why);
+void queue_variant_drop(struct queue *q, struct queue_message **m); /* it did not become durable */
+void queue_arrived(struct queue *q, struct queue_message *m);
+uint64_t queue_created(struct str envelope); /* wall seconds, as it says; 0: it does not */
 
 /* queue_stream.c */
 void queue_stream_frame(struct queue *q, unsigned edge, const struct ipc_frame *frame);
-struct spool_slot *queue_stream_take(struct queue *q, unsigned edge,
-				     uint64_t tag); /* NULL: there is none */
+struct queue_stream *queue_stream_find(struct queue *q, unsigned edge, uint64_t tag);
+void queue_stream_taken(struct queue_stream **s); /* its slot is the spool's */
+void queue_stream_flush(struct queue *q, unsigned edge);
+void queue_stream_fini(struct queue *q, unsigned edge);
 void queue_stream_lost(struct queue *q, unsigned edge);
 
 /* queue_state.c: what is stored of a message's progress */
-uint16_t queue_state_write(struct queue *q, struct queue_message *m,
-			   struct spool_state *out); /* borrowed until the next call */
+/* borrowed until the next call; returns the number of recipients */
+uint16_t queue_state_write(const struct queue_message *m, struct spool_state *out);
+/* queue_state_held - of a message that begins held; a constant */
+struct str queue_state_held(enum ipc_state state);
 bool queue_state_read(struct queue *q, struct queue_message *m, const struct spool_state *state);
+
+/* queue_errand.c */
+void queue_errand_run(struct queue *q); /* a piece of each verb that goes over all messages */
+void queue_errand_fini(struct queue *q);
+/* queue_answer.c */
+void queue_answer_fini(struct queue *q);
+
+/* queue_check.c */
+/* Asserts what this folder's headers say is true between two calls; walks everything: for tests. */
+void queue_check(const struct queue *q);
 
 #endif

@@ -17,7 +17,7 @@ void queue_index_init(struct queue_index *x)
 	list_init(&x->unrouted);
 }
 
-/* ---- messages ----------------------------------------------------------------------------------------------- */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 static uint64_t hash_id(const struct id *id)
 {
@@ -25,7 +25,7 @@ static uint64_t hash_id(const struct id *id)
 }
 
 struct queue_message *queue_message_new(const struct id *id, uint16_t variant, uint16_t nrcpts,
-					uint64_t created_us)
+					uint64_t created)
 {
 	struct queue_message *m = calloc(1, sizeof *m);
 
@@ -39,7 +39,7 @@ struct queue_message *queue_message_new(const struct id *id, uint16_t variant, u
 	m->id = *id;
 	m->variant = variant;
 	m->nrcpts = m->left = nrcpts;
-	m->created = (uint32_t)(created_us / 1000000);
+	m->created = created < UINT32_MAX ? (uint32_t)created : UINT32_MAX;
 	m->job = (struct queue_job){ .message = m, .place = PLACE_LEASED };
 	list_init(&m->job.node);
 	for (unsigned i = 0; i < nrcpts; i++)
@@ -113,6 +113,15 @@ void queue_message_remove(struct queue_index *x, struct queue_message *m)
 	queue_message_free(&m);
 }
 
+static void copy_legible(char to[QUEUE_LAST], struct str text)
+{
+	size_t n = str_copy(to, QUEUE_LAST, text);
+
+	for (size_t i = 0; i < n; i++)
+		if (to[i] < ' ' || to[i] > '~')
+			to[i] = '?';
+}
+
 void queue_message_remember(struct queue_message *m, struct str last, struct str vars)
 {
 	struct queue_extra *old = m->extra, *e;
@@ -124,7 +133,7 @@ void queue_message_remember(struct queue_message *m, struct str last, struct str
 	if (!e) /* a text for people; the mail goes on */
 		return;
 	if (last.n)
-		str_copy(e->last, sizeof e->last, last);
+		copy_legible(e->last, last);
 	else if (old)
 		memcpy(e->last, old->last, sizeof e->last);
 	e->nvars = keep_vars.n;
@@ -134,7 +143,7 @@ void queue_message_remember(struct queue_message *m, struct str last, struct str
 	free(old);
 }
 
-/* ---- the heap of waiting jobs ------------------------------------------------------------------------------- */
+/* ---- the heap of waiting jobs ---------------------------------------------------------------- */
 
 static void heap_set(struct queue_heap *h, uint32_t at, struct queue_job *j)
 {
@@ -207,7 +216,7 @@ struct queue_job *queue_heap_first(const struct queue_index *x)
 	return x->waiting.count ? x->waiting.jobs[1] : NULL;
 }
 
-/* ---- jobs --------------------------------------------------------------------------------------------------- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 static void leave_place(struct queue_index *x, struct queue_job *j)
 {
@@ -282,13 +291,18 @@ void queue_job_drop(struct queue_index *x, struct queue_job *j)
 	free(j);
 }
 
-/* ---- destinations ------------------------------------------------------------------------------------------- */
+/* ---- destinations ---------------------------------------------------------------------------- */
 
-static bool is_destination(const struct map_node *node, const void *key)
+struct pair {
+	struct str key, hop;
+};
+
+static bool is_destination(const struct map_node *node, const void *pair)
 {
 	const struct queue_destination *d = container_of(node, struct queue_destination, node);
+	const struct pair *p = pair;
 
-	return str_eq(queue_destination_key(d), *(const struct str *)key);
+	return str_eq(queue_destination_key(d), p->key) && str_eq(queue_destination_hop(d), p->hop);
 }
 
 struct str queue_destination_key(const struct queue_destination *d)
@@ -301,27 +315,38 @@ struct str queue_destination_hop(const struct queue_destination *d)
 	return (struct str){ d->text + d->key_length, d->hop_length };
 }
 
+static struct queue_destination *destination_new(const struct pair *p)
+{
+	struct queue_destination *d = calloc(1, sizeof *d + p->key.n + p->hop.n);
+
+	if (!d)
+		return NULL;
+	memcpy(d->text, p->key.p, p->key.n);
+	if (p->hop.n)
+		memcpy(d->text + p->key.n, p->hop.p, p->hop.n);
+	d->key_length = (uint16_t)p->key.n;
+	d->hop_length = (uint16_t)p->hop.n;
+	list_init(&d->turn);
+	list_init(&d->ready);
+	return d;
+}
+
 struct queue_destination *queue_destination_get(struct queue_index *x, struct str key,
 						struct str next_hop, unsigned delivers)
 {
-	uint64_t hash = map_hash(key);
-	struct map_node *node = map_get(&x->destinations, hash, is_destination, &key);
+	struct pair pair = { key, next_hop };
+	uint64_t by_key = map_hash(key), hash = by_key * 3 + map_hash(next_hop);
+	struct map_node *node = map_get(&x->destinations, hash, is_destination, &pair);
 	struct queue_destination *d;
 
 	if (node)
 		return container_of(node, struct queue_destination, node);
-	if (key.n > IPC_NEXT_HOP || next_hop.n > IPC_NEXT_HOP)
+	if (key.n == 0 || key.n > IPC_NEXT_HOP || next_hop.n > IPC_NEXT_HOP)
 		return NULL;
-	d = calloc(1, sizeof *d + key.n + next_hop.n);
+	d = destination_new(&pair);
 	if (!d)
 		return NULL;
-	memcpy(d->text, key.p, key.n);
-	memcpy(d->text + key.n, next_hop.p, next_hop.n);
-	d->key_length = (uint16_t)key.n;
-	d->hop_length = (uint16_t)next_hop.n;
-	d->deliver = (unsigned)(hash % (delivers ? delivers : 1));
-	list_init(&d->turn);
-	list_init(&d->ready);
+	d->deliver = (unsigned)(by_key % (delivers ? delivers : 1));
 	map_put(&x->destinations, &d->node, hash);
 	gauge_move(GAUGE_QUEUE_DESTINATIONS, 1);
 	return d;
@@ -353,9 +378,16 @@ void queue_job_route(struct queue_index *x, struct queue_job *j, struct queue_de
 void queue_index_fini(struct queue_index *x)
 {
 	struct map_node *node;
+	size_t cursor = 0;
 
-	while ((node = map_next(&x->messages, NULL)))
-		queue_message_remove(x, container_of(node, struct queue_message, node));
+	do
+		while ((node = x->messages.buckets[cursor]))
+			queue_message_remove(x, container_of(node, struct queue_message, node));
+	while (cursor++ < x->messages.mask);
+	while ((node = map_next(&x->destinations, NULL))) { /* what leases still held */
+		container_of(node, struct queue_destination, node)->active = 0;
+		queue_destination_release(x, container_of(node, struct queue_destination, node));
+	}
 	map_fini(&x->messages);
 	map_fini(&x->destinations);
 	free(x->waiting.jobs);

@@ -1,8 +1,9 @@
 /*
- * queue_index - every living message, its recipients, and the jobs that carry them to their destinations.
+ * queue_index - every living message, its recipients, and the jobs that carry them to their
+ * destinations.
  *
- * What        a message has recipients; recipients of one message that share a destination travel in one job; a job is in one
- *             place at a time.
+ * What        a message has recipients; recipients of one message that share a destination travel
+ *             in one job; a job is in one place at a time.
  *
  *      UNROUTED --lease--> ROUTING --ROUTED--> READY --lease--> LEASED --RESULT--> (finished)
  *         ^ ^                |                   ^                |
@@ -10,10 +11,14 @@
  *         |                  HELD (release: UNROUTED)             v deferred
  *         +---- route expired, re-route ------ due <---------- WAITING
  *
- * Invariants  job->place says where job->node is: a queue's `unrouted` list, its destination's `ready` list, a lease, the heap of
- *             waiting ones (by `due`), or nowhere (HELD). A recipient that is not finished belongs to exactly one job.
- * Bounds      sizeof(struct queue_message) with its own job and one recipient: at most 200 bytes; QUEUE_RCPT_BYTES per further one.
- * Fails       NULL when memory lacks: the submitter gets 452, an attempt's split goes on as one job.
+ * Invariants  job->place says where job->node is: a queue's `unrouted` list, its destination's
+ *             `ready` list, a lease, the heap of waiting ones (by `due`), or nowhere (HELD). A
+ *             recipient that is not finished belongs to exactly one job.
+ * Bounds      sizeof(struct queue_message) with its own job and one recipient: at most 200 bytes;
+ *             QUEUE_RCPT_BYTES per further one. A destination is a key and a next hop: what one
+ *             process says of a key never redirects what another one routed.
+ * Fails       NULL when memory lacks: the submitter gets 452; jobs that cannot be parted ask
+ *             `route` again.
  */
 #ifndef QUEUE_INDEX_H
 #define QUEUE_INDEX_H
@@ -38,7 +43,7 @@ extern const char *const queue_place_name[PLACES];
 struct queue_message;
 
 struct queue_destination {
-	struct map_node node; /* by key */
+	struct map_node node; /* by key and next hop */
 	struct list
 		turn; /* in its deliver process's ring while it has ready jobs and free places */
 	struct list ready;
@@ -81,10 +86,12 @@ struct queue_message {
 	struct map_node node; /* by id and variant */
 	struct id id;
 	uint32_t created; /* wall seconds */
+	uint32_t pins;    /* loads, reads and batches under way that need its handle */
 	uint16_t variant, nrcpts, left;
-	uint8_t pins;      /* loads, reads and batches under way that need its handle */
 	bool is_over;      /* finished; goes with its last pin */
 	bool is_forgotten; /* the spool has finished it already, with a bounce */
+	/* its progress is in a submission: no second one before that is answered */
+	bool is_bouncing;
 	struct queue_extra *extra;
 	struct queue_rcpt *rcpts; /* &one for a single recipient */
 	struct queue_rcpt one;
@@ -109,9 +116,12 @@ struct queue_index {
 void queue_index_init(struct queue_index *x);
 void queue_index_fini(struct queue_index *x);
 
-/* A message with one unrouted job for all its recipients, in no list yet; not found by its id before queue_message_add. */
+/*
+ * A message with one unrouted job for all its recipients, in no list yet; not found by its id
+ * before queue_message_add.
+ */
 struct queue_message *queue_message_new(const struct id *id, uint16_t variant, uint16_t nrcpts,
-					uint64_t created_us);
+					uint64_t created);
 void queue_message_free(struct queue_message **m); /* its jobs must be out of every list */
 void queue_message_add(struct queue_index *x, struct queue_message *m);
 void queue_message_remove(struct queue_index *x,
@@ -119,10 +129,13 @@ void queue_message_remove(struct queue_index *x,
 struct queue_message *queue_message_find(struct queue_index *x, const struct id *id,
 					 uint16_t variant);
 bool queue_message_is_known(struct queue_index *x, const struct id *id); /* any variant */
-void queue_message_remember(struct queue_message *m, struct str last,
-			    struct str vars); /* either may be empty: kept */
+/* Either may be empty: kept. What could steer a terminal becomes '?'. */
+void queue_message_remember(struct queue_message *m, struct str last, struct str vars);
 
-/* queue_job_split - a job of the same message for the recipients that the caller moves there; NULL: no memory */
+/*
+ * queue_job_split - a job of the same message for the recipients that the caller moves there; NULL:
+ * no memory
+ */
 struct queue_job *queue_job_split(struct queue_message *m);
 void queue_job_drop(struct queue_index *x,
 		    struct queue_job *j);            /* none of its recipients is left */
@@ -131,7 +144,10 @@ unsigned queue_job_count(const struct queue_job *j); /* recipients left in it */
 void queue_job_place(struct queue_index *x, struct queue_job *j, enum queue_place place);
 struct queue_job *queue_heap_first(const struct queue_index *x);
 
-/* The destination of that key, made if need be; NULL: no memory. Its next hop is the latest one given. */
+/*
+ * The destination of that key and next hop, made if need be; NULL: no memory. The key alone says
+ * which deliver process.
+ */
 struct queue_destination *queue_destination_get(struct queue_index *x, struct str key,
 						struct str next_hop, unsigned delivers);
 struct str queue_destination_key(const struct queue_destination *d);

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "counter.h"
+#include "log.h"
 
 /*
- *   FREE --begin--> LOADING --the spool gave it--> OUT --RESULT--> FREE        UNSENT: the channel was full
+ *   FREE --begin--> LOADING --the spool gave it--> OUT --RESULT--> FREE        UNSENT: the channel
+ *   was full
  *                      |  channel lost: LOST, free when the load ends
  */
 
@@ -50,6 +52,7 @@ static void release(struct queue *q, struct queue_lease *l)
 
 	free(l->image);
 	l->image = NULL;
+	l->is_big = false;
 	d->out--;
 	d->routes -= l->is_route;
 	list_remove(&l->node);
@@ -86,29 +89,11 @@ static void give_back(struct queue *q, struct queue_lease *l)
 		queue_sched_ready(q, j);
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------------ */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static bool is_inline(const struct spool_accept *a)
 {
 	return a->slot == 0 && a->nextents <= 1 && a->body_length <= IPC_BODY_INLINE;
-}
-
-static uint32_t attempts_of(const struct queue_job *j)
-{
-	uint32_t most = 0;
-
-	for (unsigned i = 0; i < j->message->nrcpts; i++)
-		if (j->message->rcpts[i].job == j && j->message->rcpts[i].attempts > most)
-			most = j->message->rcpts[i].attempts;
-	return most;
-}
-
-static bool is_expired(const struct queue *q, const struct queue_job *j)
-{
-	uint32_t now = queue_now(q),
-		 age = now > j->message->created ? now - j->message->created : 0;
-
-	return age >= q->o.expire_us / 1000000 && attempts_of(j) > 0;
 }
 
 static void fill(const struct queue *q, const struct queue_lease *l, struct ipc_lease *out)
@@ -120,15 +105,17 @@ static void fill(const struct queue *q, const struct queue_lease *l, struct ipc_
 	out->id = m->id;
 	out->variant = m->variant;
 	out->envelope = a->envelope;
-	out->is_expired = !l->is_route && is_expired(q, j);
+	out->is_expired = !l->is_route && queue_sched_is_expired(q, j);
 	out->body_length = a->body_length;
 	out->header = out->body = out->next_hop = out->key = out->vars = out->last = STR_NONE;
 	if (!l->is_route) {
 		out->header = a->header;
-		out->next_hop = queue_destination_hop(l->destination);
-		out->key = queue_destination_key(l->destination);
 		if (is_inline(a) && a->nextents)
 			out->body = (struct str){ a->extents[0].p, a->extents[0].length };
+	}
+	if (l->destination) {
+		out->next_hop = queue_destination_hop(l->destination);
+		out->key = queue_destination_key(l->destination);
 	}
 	if (m->extra) {
 		out->vars = (struct str){ m->extra->vars, m->extra->nvars };
@@ -142,8 +129,8 @@ static void fill(const struct queue *q, const struct queue_lease *l, struct ipc_
 		}
 }
 
-/* transmit - false: the channel has no room for it now */
-static bool transmit(struct queue *q, struct queue_lease *l)
+/* transmit - MORE: the channel has no room for it now; ERROR: it is more than a frame can hold */
+static enum step transmit(struct queue *q, struct queue_lease *l)
 {
 	static struct ipc_lease lease;
 	struct queue_deliver *d = &q->delivers[l->deliver];
@@ -153,41 +140,84 @@ static bool transmit(struct queue *q, struct queue_lease *l)
 
 	fill(q, l, &lease);
 	buf_reset(&q->out);
-	if (!ipc_lease_encode(&q->out, &lease))
-		return false;
+	if (!ipc_lease_encode(&q->out, &lease) || buf_len(&q->out) > ipc_channel_max(d->channel))
+		return STEP_ERROR;
 	payload = buf_str(&q->out);
-	return ipc_channel_send(d->channel, &head, &payload, 1);
+	return ipc_channel_send(d->channel, &head, &payload, 1) ? STEP_DONE : STEP_MORE;
 }
 
-static void send_or_keep(struct queue *q, struct queue_lease *l)
+static bool has_inline_part(const struct spool_accept *a)
 {
-	struct queue_deliver *d = &q->delivers[l->deliver];
+	for (unsigned i = 0; i < a->nextents; i++)
+		if (a->extents[i].p)
+			return true;
+	return false;
+}
 
-	if (!list_is_empty(&d->unsent) || !transmit(q, l)) {
-		l->state = LEASE_UNSENT;
-		list_remove(&l->node);
-		list_append(&d->unsent, &l->node);
-		return;
-	}
+/*
+ * unreadable - trying again does not mend it, and spinning on it would hurt: a person has to look
+ */
+static void unreadable(struct queue *q, struct queue_lease *l, const char *what)
+{
+	struct json *j = log_open(LOG_LEVEL_ERROR, "queue.unreadable");
+	char id[ID_TEXT + 1];
+
+	json_str(j, "id", str_of(id_text(&l->job->message->id, id)));
+	json_int(j, "variant", l->job->message->variant);
+	json_str(j, "what", str_of(what));
+	log_close();
+	queue_message_remember(l->job->message, str_of(what), STR_NONE);
+	queue_job_place(&q->index, l->job, PLACE_HELD);
+	queue_lease_end(q, l);
+}
+
+static void sent(struct queue_lease *l)
+{
 	l->state = LEASE_OUT;
-	if (l->is_route || is_inline(&l->load.accept)) { /* a big one is read piece by piece */
+	l->is_big = !l->is_route && !is_inline(&l->load.accept);
+	if (!l->is_big || !has_inline_part(&l->load.accept)) {
 		free(l->image);
 		l->image = NULL;
 	}
 	counter_add(COUNTER_QUEUE_LEASES, 1);
 }
 
+/* send_one - false: it waits for room */
+static bool send_one(struct queue *q, struct queue_lease *l)
+{
+	switch (transmit(q, l)) {
+	case STEP_DONE:
+		sent(l);
+		return true;
+	case STEP_MORE:
+		return false;
+	case STEP_ERROR:
+		unreadable(q, l, "too long for the way to a deliver process");
+		return true;
+	}
+	return false;
+}
+
+static void send_or_keep(struct queue *q, struct queue_lease *l)
+{
+	struct queue_deliver *d = &q->delivers[l->deliver];
+
+	if (list_is_empty(&d->unsent) && list_is_empty(&d->unanswered) && send_one(q, l))
+		return;
+	l->state = LEASE_UNSENT;
+	list_append(&d->unsent, &l->node);
+}
+
 void queue_lease_flush(struct queue *q, unsigned deliver)
 {
 	struct queue_deliver *d = &q->delivers[deliver];
 
-	while (d->channel && !list_is_empty(&d->unsent)) {
-		struct queue_lease *l = LIST_ITEM(d->unsent.next, struct queue_lease, node);
+	if (!d->channel || !queue_read_flush(q, deliver))
+		return;
+	while (!list_is_empty(&d->unsent)) {
+		struct queue_lease *l = LIST_ITEM(list_take(&d->unsent), struct queue_lease, node);
 
-		list_remove(&l->node);
-		send_or_keep(q, l);
-		if (l->state == LEASE_UNSENT) {
-			list_remove(&l->node);
+		if (!send_one(q, l)) {
 			list_prepend(&d->unsent, &l->node);
 			return;
 		}
@@ -195,16 +225,7 @@ void queue_lease_flush(struct queue *q, unsigned deliver)
 	queue_soon(q);
 }
 
-/* ---- loading ------------------------------------------------------------------------------------------------ */
-
-/* unreadable - its record is damaged: keep it, do not spin on it */
-static void unreadable(struct queue *q, struct queue_lease *l)
-{
-	queue_message_remember(l->job->message, STR("cannot be read back from the spool"),
-			       STR_NONE);
-	queue_job_place(&q->index, l->job, PLACE_HELD);
-	queue_lease_end(q, l);
-}
+/* ---- loading --------------------------------------------------------------------------------- */
 
 static void loaded(struct spool_load *load, bool is_good)
 {
@@ -216,11 +237,18 @@ static void loaded(struct spool_load *load, bool is_good)
 		give_back(q, l);
 		queue_lease_end(q, l);
 	} else if (!is_good) {
-		unreadable(q, l);
+		unreadable(q, l, "cannot be read back from the spool");
 	} else {
 		send_or_keep(q, l);
 	}
 	queue_unpin(q, m);
+}
+
+/* postpone - no memory to read it into */
+static void postpone(struct queue *q, struct queue_lease *l)
+{
+	queue_sched_retry_job(q, l->job);
+	queue_lease_end(q, l);
 }
 
 static void begin_load(struct queue *q, struct queue_lease *l)
@@ -229,12 +257,12 @@ static void begin_load(struct queue *q, struct queue_lease *l)
 
 	l->state = LEASE_LOADING;
 	l->image = malloc(spool_load_size(h));
-	l->load = (struct spool_load){ .handle = h, .to = l->image, .done = loaded };
-	queue_pin(l->job->message);
 	if (!l->image) {
-		loaded(&l->load, false);
+		postpone(q, l);
 		return;
 	}
+	l->load = (struct spool_load){ .handle = h, .to = l->image, .done = loaded };
+	queue_pin(l->job->message);
 	switch (spool_load(q->spool, &l->load)) {
 	case STEP_DONE:
 		loaded(&l->load, true);
@@ -247,14 +275,19 @@ static void begin_load(struct queue *q, struct queue_lease *l)
 	}
 }
 
+static bool has_place(const struct queue *q, const struct queue_deliver *d, bool is_route)
+{
+	if (!d->channel || !list_is_empty(&d->unsent) || !list_is_empty(&d->unanswered))
+		return false;
+	return is_route ? d->routes < QUEUE_ROUTES : d->out - d->routes < q->o.total;
+}
+
 static bool begin(struct queue *q, unsigned deliver, struct queue_job *j, bool is_route)
 {
 	struct queue_deliver *d = &q->delivers[deliver];
 	struct queue_lease *l;
 
-	if (!d->channel || !list_is_empty(&d->unsent) || d->out >= q->o.total + QUEUE_ROUTES)
-		return false;
-	if (is_route ? d->routes >= QUEUE_ROUTES : d->out - d->routes >= q->o.total)
+	if (!has_place(q, d, is_route))
 		return false;
 	if (!d->leases)
 		make_leases(q, deliver);
@@ -266,16 +299,22 @@ static bool begin(struct queue *q, unsigned deliver, struct queue_job *j, bool i
 	l->destination = is_route ? NULL : j->destination;
 	d->out++;
 	d->routes += is_route;
-	if (l->destination)
-		l->destination->active++;
 	queue_job_place(&q->index, j, is_route ? PLACE_ROUTING : PLACE_LEASED);
+	if (l->destination) {
+		l->destination->active++;
+		queue_sched_offer(q, l->destination);
+	}
 	begin_load(q, l);
 	return true;
 }
 
+/*
+ * queue_lease_route - whose time is over is not asked about any more: it goes out to be failed,
+ * with a bounce
+ */
 bool queue_lease_route(struct queue *q, unsigned deliver, struct queue_job *j)
 {
-	return begin(q, deliver, j, true);
+	return begin(q, deliver, j, !queue_sched_is_expired(q, j));
 }
 
 bool queue_lease_dispatch(struct queue *q, unsigned deliver, struct queue_job *j)
@@ -283,12 +322,13 @@ bool queue_lease_dispatch(struct queue *q, unsigned deliver, struct queue_job *j
 	return begin(q, deliver, j, false);
 }
 
-/* ---- loss --------------------------------------------------------------------------------------------------- */
+/* ---- loss ------------------------------------------------------------------------------------ */
 
 void queue_lease_lost(struct queue *q, unsigned deliver)
 {
 	struct queue_deliver *d = &q->delivers[deliver];
 
+	queue_read_lost(q, deliver);
 	for (unsigned i = 0; d->leases && i < QUEUE_LEASES; i++) {
 		struct queue_lease *l = &d->leases[i];
 
@@ -299,4 +339,14 @@ void queue_lease_lost(struct queue *q, unsigned deliver)
 			queue_lease_end(q, l);
 		}
 	}
+}
+
+void queue_lease_fini(struct queue *q, unsigned deliver)
+{
+	struct queue_deliver *d = &q->delivers[deliver];
+
+	for (unsigned i = 0; d->leases && i < QUEUE_LEASES; i++)
+		free(d->leases[i].image);
+	free(d->leases);
+	d->leases = NULL;
 }

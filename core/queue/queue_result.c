@@ -1,17 +1,18 @@
 #include "queue_core.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "clock.h"
 #include "counter.h"
 
 /*
- * What a deliver process says about a lease becomes progress. Outcomes with the same fate travel on in one job: the first fate
- * takes over the lease's own job, each further one gets a job of its own.
+ * What a deliver process says about a lease becomes progress. Outcomes with the same fate travel on
+ * in one job. The lease's own job stays with the recipients that no outcome named; where all are
+ * named, the first fate takes it over. Nobody ever shares the way of another destination: what
+ * cannot be parted (FATES, or no memory) asks `route` again.
  */
 
-#define FATES 64 /* distinct ones per answer; the rest share the last */
+#define FATES    64 /* distinct ones per answer */
+#define REST     UINT8_MAX
+#define WAIT_MAX (30 * UINT64_C(86400) * CLOCK_SECOND)
 
 struct fate {
 	enum queue_place place;
@@ -20,20 +21,49 @@ struct fate {
 	struct queue_job *job;
 };
 
-/* A bounce that commits together with the failures it reports. */
-struct pending {
-	struct queue *queue;
-	struct spool_submit submit;
-	struct queue_message *message, *bounce;
-	struct queue_job *job;
-	struct ipc_result result; /* slices into payload */
-	char payload[];
+struct fates {
+	struct fate all[FATES];
+	unsigned n;
+	uint8_t of[IPC_LEASE_RCPTS]; /* by outcome */
+	unsigned named;              /* recipients with a fate */
+	bool lacks;                  /* some could not be parted from the rest */
 };
+
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static bool is_lent(const struct queue_job *j, uint32_t index)
 {
 	return index < j->message->nrcpts && j->message->rcpts[index].job == j;
 }
+
+bool queue_result_read(struct str payload, const struct queue_job *j, struct ipc_result *out)
+{
+	uint8_t seen[(ENVELOPE_RCPTS + 7) / 8] = { 0 };
+	unsigned n = 0;
+
+	if (!ipc_result_decode(payload, out))
+		return false;
+	for (unsigned i = 0; i < out->noutcomes; i++) {
+		uint32_t index = out->outcomes[i].index;
+
+		if (index >= ENVELOPE_RCPTS || !is_lent(j, index) ||
+		    seen[index / 8] >> index % 8 & 1)
+			continue;
+		seen[index / 8] |= (uint8_t)(1u << index % 8);
+		out->outcomes[n++] = out->outcomes[i];
+	}
+	out->noutcomes = n;
+	return true;
+}
+
+void queue_result_soften(struct ipc_result *r)
+{
+	for (unsigned i = 0; i < r->noutcomes; i++)
+		if (r->outcomes[i].outcome == IPC_OUTCOME_FAIL)
+			r->outcomes[i].outcome = IPC_OUTCOME_DEFER;
+}
+
+/* ---- fates ----------------------------------------------------------------------------------- */
 
 static void finish_rcpt(struct queue_message *m, uint32_t index, enum queue_rcpt_state state)
 {
@@ -43,6 +73,16 @@ static void finish_rcpt(struct queue_message *m, uint32_t index, enum queue_rcpt
 	gauge_move(GAUGE_QUEUE_RECIPIENTS, -1);
 }
 
+/*
+ * tried - a route that was asked for counts only where it is the outcome of an attempt: so even a
+ * circle of them expires
+ */
+static void tried(const struct queue_job *j, struct queue_rcpt *r, enum ipc_outcome outcome)
+{
+	if (outcome != IPC_OUTCOME_ROUTE || j->place != PLACE_ROUTING)
+		r->attempts += r->attempts < UINT16_MAX;
+}
+
 /* fate_of - where a recipient goes that is not finished */
 static struct fate fate_of(struct queue *q, struct queue_job *j, const struct ipc_outcome_of *o)
 {
@@ -50,6 +90,7 @@ static struct fate fate_of(struct queue *q, struct queue_job *j, const struct ip
 	struct fate f = { .place = PLACE_WAITING, .destination = j->destination };
 	uint64_t wait;
 
+	tried(j, r, o->outcome);
 	if (o->outcome == IPC_OUTCOME_HOLD) {
 		f.place = PLACE_HELD;
 		return f;
@@ -62,66 +103,45 @@ static struct fate fate_of(struct queue *q, struct queue_job *j, const struct ip
 			return f;
 		}
 	}
-	r->attempts += r->attempts < UINT16_MAX;
 	wait = o->retry_us ? o->retry_us : queue_sched_retry(q, r->attempts);
-	if (wait > 30 * UINT64_C(86400) * CLOCK_SECOND)
-		wait = 30 * UINT64_C(86400) * CLOCK_SECOND;
+	if (wait > WAIT_MAX)
+		wait = WAIT_MAX;
 	f.due = queue_now(q) + (uint32_t)(wait / CLOCK_SECOND) + 1;
 	return f;
 }
 
-static bool is_same_fate(const struct fate *a, const struct fate *b)
+/*
+ * number_of - of an equal fate, the later due time of which is shared; REST: there are too many
+ * already
+ */
+static uint8_t number_of(struct fates *fates, const struct fate *f)
 {
-	return a->place == b->place && a->destination == b->destination;
-}
+	for (unsigned i = 0; i < fates->n; i++) {
+		struct fate *g = &fates->all[i];
 
-/* join - the job of that fate, made if this is its first recipient; a later due time of the same fate is shared */
-static struct queue_job *join(struct queue_job *own, struct fate *fates, unsigned *n,
-			      const struct fate *f)
-{
-	for (unsigned i = 0; i < *n; i++)
-		if (is_same_fate(&fates[i], f) || *n == FATES) {
-			if (f->due > fates[i].due)
-				fates[i].due = f->due;
-			return fates[i].job;
-		}
-	fates[*n] = *f;
-	fates[*n].job = *n == 0 ? own : queue_job_split(own->message);
-	if (!fates[*n].job) /* no memory: it shares the first one's way */
-		return fates[0].job;
-	return fates[(*n)++].job;
-}
-
-/* settle - the jobs go to their places */
-static void settle(struct queue *q, const struct fate *fates, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		const struct fate *f = &fates[i];
-
-		if (f->destination != f->job->destination) {
-			queue_job_route(&q->index, f->job, f->destination);
-			f->job->routed = queue_now(q);
-		}
-		f->job->due = f->due;
-		if (f->place == PLACE_READY)
-			queue_sched_ready(q, f->job);
-		else
-			queue_job_place(&q->index, f->job, f->place);
+		if (g->place != f->place || g->destination != f->destination)
+			continue;
+		if (f->due > g->due)
+			g->due = f->due;
+		return (uint8_t)i;
 	}
+	if (fates->n == FATES)
+		return REST;
+	fates->all[fates->n] = *f;
+	return (uint8_t)fates->n++;
 }
 
-/* apply - every outcome of this lease's own recipients; what the answer left out is tried again */
-static void apply(struct queue *q, struct queue_job *j, const struct ipc_result *r)
+/* decide - finish who is finished, and find each other one's fate; no job moves yet */
+static void decide(struct queue *q, struct queue_job *j, const struct ipc_result *r,
+		   struct fates *fates)
 {
 	struct queue_message *m = j->message;
-	struct fate fates[FATES], f;
-	unsigned n = 0;
 
 	for (unsigned i = 0; i < r->noutcomes; i++) {
 		const struct ipc_outcome_of *o = &r->outcomes[i];
+		struct fate f;
 
-		if (!is_lent(j, o->index)) /* not lent, or answered twice */
-			continue;
+		fates->of[i] = REST;
 		if (o->outcome != IPC_OUTCOME_ROUTE && o->outcome != IPC_OUTCOME_DONE)
 			queue_message_remember(m, o->text, STR_NONE);
 		if (o->outcome == IPC_OUTCOME_DONE || o->outcome == IPC_OUTCOME_FAIL) {
@@ -131,126 +151,104 @@ static void apply(struct queue *q, struct queue_job *j, const struct ipc_result 
 			continue;
 		}
 		f = fate_of(q, j, o);
-		m->rcpts[o->index].job = join(j, fates, &n, &f);
+		fates->of[i] = number_of(fates, &f);
+		fates->named += fates->of[i] != REST;
+		fates->lacks |= fates->of[i] == REST;
+		if (fates->of[i] == REST && f.destination && f.destination != j->destination)
+			queue_destination_release(&q->index, f.destination);
 	}
-	settle(q, fates, n);
-	if (n > 0)
-		return;
-	if (queue_job_count(j) > 0) /* an answer that left everything out */
-		queue_sched_retry_job(q, j);
-	else
-		queue_job_drop(&q->index, j);
 }
 
-/* ---- bounces ------------------------------------------------------------------------------------------------ */
-
-/* soften - the bounce could not be stored: nothing has failed yet, try all of it again later */
-static void soften(struct ipc_result *r)
+/* part - a job for each fate, and its recipients into it */
+static void part(struct queue_job *own, const struct ipc_result *r, struct fates *fates)
 {
+	struct queue_message *m = own->message;
+	bool is_free = queue_job_count(own) == fates->named; /* nobody else stays in it */
+
+	for (unsigned i = 0; i < fates->n; i++) {
+		struct fate *f = &fates->all[i];
+
+		f->job = i == 0 && is_free ? own : queue_job_split(m);
+		fates->lacks |= !f->job;
+	}
 	for (unsigned i = 0; i < r->noutcomes; i++)
-		if (r->outcomes[i].outcome == IPC_OUTCOME_FAIL)
-			r->outcomes[i].outcome = IPC_OUTCOME_DEFER;
+		if (fates->of[i] != REST && fates->all[fates->of[i]].job)
+			m->rcpts[r->outcomes[i].index].job = fates->all[fates->of[i]].job;
 }
 
-static void bounced(struct spool_submit *s, enum spool_outcome outcome,
-		    const struct spool_refusal *why)
-{
-	struct pending *p = container_of(s, struct pending, submit);
-	struct queue *q = p->queue;
-	struct queue_message *m = p->message;
+/* ---- places ---------------------------------------------------------------------------------- */
 
-	(void)why;
-	q->submitting--;
-	if (outcome == SPOOL_DURABLE)
-		queue_arrived(q, p->bounce, IPC_STATE_QUEUE);
+static void go(struct queue *q, const struct fate *f, uint32_t routed)
+{
+	struct queue_job *j = f->job;
+
+	if (f->destination != j->destination)
+		queue_job_route(&q->index, j, f->destination);
+	j->routed = f->place == PLACE_READY ? queue_now(q) : routed;
+	j->due = f->due;
+	if (f->place == PLACE_READY)
+		queue_sched_ready(q, j);
 	else
-		queue_message_free(&p->bounce);
-	if (outcome == SPOOL_REFUSED)
-		soften(&p->result);
-	else
-		counter_add(COUNTER_BOUNCES, 1);
-	apply(q, p->job, &p->result);
-	m->is_forgotten = outcome == SPOOL_DURABLE && m->left == 0;
-	queue_progress(q, m);
-	queue_unpin(q, m);
-	free(p);
+		queue_job_place(&q->index, j, f->place);
 }
 
-/* after - the progress that commits with the bounce: as it will be when the outcomes are applied */
-static void after(struct queue *q, struct pending *p, struct spool_replace *out)
+/* go_rest - who was not named, or could not be parted from others */
+static void go_rest(struct queue *q, struct queue_job *own, bool lacks)
 {
-	struct queue_message *m = p->message;
-	uint8_t states[ENVELOPE_RCPTS];
-	uint16_t left = m->left;
-
-	for (unsigned i = 0; i < m->nrcpts && i < ENVELOPE_RCPTS; i++)
-		states[i] = m->rcpts[i].state;
-	for (unsigned i = 0; i < p->result.noutcomes; i++) {
-		const struct ipc_outcome_of *o = &p->result.outcomes[i];
-		bool is_end = o->outcome == IPC_OUTCOME_DONE || o->outcome == IPC_OUTCOME_FAIL;
-
-		if (!is_end || !is_lent(p->job, o->index) ||
-		    m->rcpts[o->index].state != QUEUE_RCPT_LEFT)
-			continue;
-		m->rcpts[o->index].state =
-			o->outcome == IPC_OUTCOME_DONE ? QUEUE_RCPT_DONE : QUEUE_RCPT_FAILED;
-		m->left--;
+	if (!lacks) {
+		queue_sched_retry_job(q, own);
+		return;
 	}
-	out->handle = &m->handle;
-	out->id = m->id;
-	out->is_done = m->left == 0;
-	out->recipients = m->nrcpts;
-	(void)queue_state_write(q, m, &out->state);
-	for (unsigned i = 0; i < m->nrcpts && i < ENVELOPE_RCPTS; i++)
-		m->rcpts[i].state = states[i];
-	m->left = left;
+	queue_job_route(&q->index, own, NULL);
+	own->due = queue_now(q) + 1;
+	queue_job_place(&q->index, own, PLACE_WAITING);
 }
 
-static bool submit_bounce(struct queue *q, struct pending *p)
+/* settle - the jobs go to their places; destinations that nobody goes to in the end are released */
+static void settle(struct queue *q, struct queue_job *own, const struct fates *fates)
 {
-	static struct ipc_submit bounce;
-	struct spool_variant variant;
-	struct spool_replace replace;
+	struct queue_destination *was = own->destination;
+	uint32_t routed = own->routed;
+	bool is_taken = false;
 
-	if (!ipc_submit_decode(p->result.bounce, &bounce) || bounce.nvariants != 1 ||
-	    bounce.is_slot)
-		return false;
-	p->bounce = queue_variant(&bounce, 0, &variant);
-	if (!p->bounce)
-		return false;
-	after(q, p, &replace);
-	p->submit = (struct spool_submit){ .id = bounce.id,
-					   .variants = &variant,
-					   .nvariants = 1,
-					   .replaces = &replace,
-					   .nreplaces = 1,
-					   .is_urgent = true,
-					   .done = bounced };
-	queue_pin(p->message);
-	q->submitting++;
-	if (spool_submit(q->spool, &p->submit))
-		return true;
-	q->submitting--;
-	p->message->pins--;
-	queue_message_free(&p->bounce);
-	return false;
+	for (unsigned i = 0; i < fates->n; i++) {
+		const struct fate *f = &fates->all[i];
+
+		if (f->job && (f->job != own || !fates->lacks)) {
+			is_taken |= f->job == own;
+			go(q, f, routed);
+		} else if (f->destination && f->destination != was) {
+			queue_destination_release(&q->index, f->destination);
+		}
+	}
+	if (is_taken)
+		return;
+	if (queue_job_count(own) == 0)
+		queue_job_drop(&q->index, own);
+	else
+		go_rest(q, own, fates->lacks);
 }
 
-/* with_bounce - takes a copy of the answer and commits both; false: the failures must be softened */
-static bool with_bounce(struct queue *q, struct queue_job *j, struct str payload)
+void queue_result_apply(struct queue *q, struct queue_job *j, const struct ipc_result *r)
 {
-	struct pending *p = malloc(sizeof *p + payload.n);
+	struct queue_destination *was = j->destination;
+	static struct fates fates;
 
-	if (!p)
-		return false;
-	*p = (struct pending){ .queue = q, .job = j, .message = j->message };
-	memcpy(p->payload, payload.p, payload.n);
-	if (ipc_result_decode((struct str){ p->payload, payload.n }, &p->result) &&
-	    submit_bounce(q, p))
-		return true;
-	free(p);
-	return false;
+	fates.n = fates.named = 0;
+	fates.lacks = false;
+	if (was)
+		was->active++; /* it stays while its jobs come and go */
+	decide(q, j, r, &fates);
+	part(j, r, &fates);
+	settle(q, j, &fates);
+	if (was) {
+		was->active--;
+		queue_sched_offer(q, was);
+		queue_destination_release(&q->index, was);
+	}
 }
+
+/* ---- the frame ------------------------------------------------------------------------------- */
 
 void queue_result(struct queue *q, unsigned deliver, const struct ipc_frame *frame, bool is_routed)
 {
@@ -259,17 +257,17 @@ void queue_result(struct queue *q, unsigned deliver, const struct ipc_frame *fra
 	struct queue_message *m;
 	struct queue_job *j;
 
-	if (!l || l->is_route != is_routed || !ipc_result_decode(frame->payload, &result))
+	if (!l || l->is_route != is_routed || !queue_result_read(frame->payload, l->job, &result))
 		return;
 	j = l->job;
 	m = j->message;
 	queue_message_remember(m, STR_NONE, result.vars);
 	queue_pin(m);
 	queue_lease_end(q, l);
-	if (!result.has_bounce || !with_bounce(q, j, frame->payload)) {
+	if (!result.has_bounce || !queue_bounce_begin(q, j, frame->payload, result.bounce)) {
 		if (result.has_bounce)
-			soften(&result);
-		apply(q, j, &result);
+			queue_result_soften(&result);
+		queue_result_apply(q, j, &result);
 		queue_progress(q, m);
 	}
 	queue_unpin(q, m);

@@ -5,21 +5,32 @@
 #include "codec.h"
 
 /*
- * The blob of a STATE: version, text of the last failure, variables, the distinct destinations, then per recipient that is left
- * {index, attempts, due, place, number of its destination}. What does not fit (SPOOL_BLOB_MAX) is left out from the end: such a
- * recipient is routed and tried anew after a restart, which costs a look-up and loses nothing.
+ * The blob of a STATE: version; per job that has recipients left {held, due, number of its
+ * destination, recipients and their attempts}; text of the last failure; variables; the
+ * destinations. What does not fit (SPOOL_BLOB_MAX) is left out from the end: the jobs of
+ * IPC_LEASE_RCPTS recipients always fit, so that nothing held is ever let go and no attempt
+ * forgotten; a destination that is missing is asked for anew.
+ *
+ *   blob = u8(VERSION) u16(count) *job str(last) str(vars) u16(count) *( str(key) str(hop) )
+ *   job  = u8(held) u32(due) u16(destination) u16(count / ALL) *( u16(index) u16(attempts) )
  */
-#define VERSION        1
-#define DESTINATIONS   256
+#define VERSION        2
+#define ALL            UINT16_MAX /* every recipient, none of them tried */
 #define NO_DESTINATION UINT16_MAX
-#define ROW_BYTES      11
+#define DESTINATIONS   256
+#define JOB_BYTES      (1 + 4 + 2 + 2)
+#define RCPT_BYTES     (2 + 2)
+
+_Static_assert(3 + ENVELOPE_RCPTS * (JOB_BYTES + RCPT_BYTES) + 4 + QUEUE_LAST + 4 + 2 <=
+		       SPOOL_BLOB_MAX,
+	       "the jobs of a message and its last failure fit");
 
 struct table {
-	struct queue_destination *at[DESTINATIONS];
+	const struct queue_destination *at[DESTINATIONS];
 	unsigned n;
 };
 
-static uint16_t number_of(struct table *t, struct queue_destination *d)
+static uint16_t number_of(struct table *t, const struct queue_destination *d)
 {
 	for (unsigned i = 0; i < t->n; i++)
 		if (t->at[i] == d)
@@ -30,68 +41,129 @@ static uint16_t number_of(struct table *t, struct queue_destination *d)
 	return (uint16_t)t->n++;
 }
 
-static void write_destinations(struct buf *b, struct table *t, const struct queue_message *m)
+static void put_u16_at(struct buf *b, size_t at, unsigned v)
 {
-	for (unsigned i = 0; i < m->nrcpts; i++)
-		if (m->rcpts[i].job)
-			(void)number_of(t, m->rcpts[i].job->destination);
-	wire_u16(b, (uint16_t)t->n);
-	for (unsigned i = 0; i < t->n; i++) {
-		wire_str(b, queue_destination_key(t->at[i]));
-		wire_str(b, queue_destination_hop(t->at[i]));
-	}
+	b->p[b->head + at] = (char)(v & 0xff);
+	b->p[b->head + at + 1] = (char)(v >> 8);
 }
 
-static void write_rows(struct buf *b, struct table *t, const struct queue_message *m)
+static bool is_left(const struct queue_message *m, unsigned i, const struct queue_job *j)
 {
-	for (unsigned i = 0; i < m->nrcpts && buf_room(b) >= ROW_BYTES; i++) {
-		const struct queue_job *j = m->rcpts[i].job;
+	return m->rcpts[i].job == j && m->rcpts[i].state == QUEUE_RCPT_LEFT;
+}
 
-		if (!j)
-			continue;
-		wire_u16(b, (uint16_t)i);
-		wire_u16(b, m->rcpts[i].attempts);
-		wire_u32(b, j->place == PLACE_WAITING ? j->due : 0);
-		wire_u8(b, j->place == PLACE_HELD);
-		wire_u16(b, number_of(t, j->destination));
+/* write_job - false: it has no recipient left, and nothing was written */
+static bool write_job(struct buf *b, struct table *t, const struct queue_message *m,
+		      const struct queue_job *j)
+{
+	size_t at = buf_len(b);
+	unsigned n = 0;
+
+	wire_u8(b, j->place == PLACE_HELD);
+	wire_u32(b, j->place == PLACE_WAITING ? j->due : 0);
+	wire_u16(b, number_of(t, j->destination));
+	wire_u16(b, 0);
+	for (unsigned i = 0; i < m->nrcpts && i < ENVELOPE_RCPTS; i++)
+		if (is_left(m, i, j)) {
+			wire_u16(b, (uint16_t)i);
+			wire_u16(b, m->rcpts[i].attempts);
+			n++;
+		}
+	put_u16_at(b, at + JOB_BYTES - 2, n);
+	if (n == 0)
+		b->tail = b->head + at;
+	return n > 0;
+}
+
+static void write_jobs(struct buf *b, struct table *t, const struct queue_message *m)
+{
+	size_t at = buf_len(b);
+	unsigned n = 0;
+
+	wire_u16(b, 0);
+	for (const struct queue_job *j = &m->job; j; j = j->next)
+		n += write_job(b, t, m, j);
+	put_u16_at(b, at, n);
+}
+
+static void write_destinations(struct buf *b, const struct table *t)
+{
+	size_t at = buf_len(b);
+	unsigned n;
+
+	wire_u16(b, 0);
+	for (n = 0; n < t->n; n++) {
+		struct str key = queue_destination_key(t->at[n]);
+		struct str hop = queue_destination_hop(t->at[n]);
+
+		if (buf_room(b) < 8 + key.n + hop.n)
+			break;
+		wire_str(b, key);
+		wire_str(b, hop);
 	}
+	put_u16_at(b, at, n);
 }
 
 static void set_bits(uint8_t *bits, const struct queue_message *m, enum queue_rcpt_state state)
 {
-	memset(bits, 0, (ENVELOPE_RCPTS + 7) / 8);
-	for (unsigned i = 0; i < m->nrcpts && i < ENVELOPE_RCPTS; i++)
+	memset(bits, 0, spool_bitmap_size(m->nrcpts));
+	for (unsigned i = 0; i < m->nrcpts; i++)
 		if (m->rcpts[i].state == state)
 			bits[i / 8] |= (uint8_t)(1u << i % 8);
 }
 
-uint16_t queue_state_write(struct queue *q, struct queue_message *m, struct spool_state *out)
+uint16_t queue_state_write(const struct queue_message *m, struct spool_state *out)
 {
-	static uint8_t done[(ENVELOPE_RCPTS + 7) / 8], failed[(ENVELOPE_RCPTS + 7) / 8];
+	static uint8_t done[UINT16_MAX / 8 + 1], failed[UINT16_MAX / 8 + 1];
 	static struct buf blob;
 	struct table t = { .n = 0 };
+	struct str vars = STR_NONE;
 
-	(void)q;
 	if (!blob.max)
 		buf_init(&blob, SPOOL_BLOB_MAX);
 	buf_reset(&blob);
 	set_bits(done, m, QUEUE_RCPT_DONE);
 	set_bits(failed, m, QUEUE_RCPT_FAILED);
 	wire_u8(&blob, VERSION);
+	write_jobs(&blob, &t, m);
 	wire_str(&blob, m->extra ? str_of(m->extra->last) : STR_NONE);
-	if (!m->extra || !wire_str(&blob, (struct str){ m->extra->vars, m->extra->nvars }))
-		wire_str(&blob, STR_NONE);
-	write_destinations(&blob, &t, m);
-	write_rows(&blob, &t, m);
+	if (m->extra && buf_room(&blob) >= 4 + m->extra->nvars + 2)
+		vars = (struct str){ m->extra->vars, m->extra->nvars };
+	wire_str(&blob, vars);
+	write_destinations(&blob, &t);
 	*out = (struct spool_state){ done, failed, buf_str(&blob) };
 	return m->nrcpts;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------ */
+struct str queue_state_held(enum ipc_state state)
+{
+	static const char *const last[] = { [IPC_STATE_HOLD] = "held by policy",
+					    [IPC_STATE_QUARANTINE] = "quarantined by policy" };
+	static struct buf blobs[COUNT(last)];
+	struct buf *b = &blobs[state];
 
-struct row {
+	if (state == IPC_STATE_QUEUE)
+		return STR_NONE;
+	if (!b->max) {
+		buf_init(b, SPOOL_BLOB_MAX);
+		wire_u8(b, VERSION);
+		wire_u16(b, 1);
+		wire_u8(b, true);
+		wire_u32(b, 0);
+		wire_u16(b, NO_DESTINATION);
+		wire_u16(b, ALL);
+		wire_str(b, str_of(last[state]));
+		wire_str(b, STR_NONE);
+		wire_u16(b, 0);
+	}
+	return buf_str(b);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+struct row { /* a job */
 	uint32_t due;
-	uint16_t index, attempts, destination;
+	uint16_t destination, count;
 	bool held;
 };
 
@@ -111,31 +183,39 @@ static void read_finished(struct queue_message *m, const struct spool_state *s)
 	}
 }
 
-static bool read_row(struct wire *w, struct row *r)
+static struct row read_row(struct wire *w)
 {
-	r->index = wire_get_u16(w);
-	r->attempts = wire_get_u16(w);
-	r->due = wire_get_u32(w);
-	r->held = wire_get_u8(w) != 0;
-	r->destination = wire_get_u16(w);
-	return !w->bad;
+	struct row r;
+
+	r.held = wire_get_u8(w) != 0;
+	r.due = wire_get_u32(w);
+	r.destination = wire_get_u16(w);
+	r.count = wire_get_u16(w);
+	return r;
 }
 
-static bool fits(const struct queue_job *j, const struct row *r, const struct queue_destination *d)
+static void skip_jobs(struct wire *w, unsigned n)
 {
-	return j->destination == d && (j->place == PLACE_HELD) == r->held && j->due == r->due;
+	while (n-- > 0 && !w->bad) {
+		struct row r = read_row(w);
+
+		for (unsigned i = 0; r.count != ALL && i < r.count && !w->bad; i++)
+			(void)wire_get_u32(w);
+	}
 }
 
-/* job_for - a job of the message that already goes that way, or a new one */
+/* job_for - the message's own one when nobody else is left in it; NULL: as new, they stay there */
 static struct queue_job *job_for(struct queue *q, struct queue_message *m, const struct row *r,
 				 struct queue_destination *d)
 {
 	struct queue_job *j;
 
-	for (j = m->job.next; j; j = j->next)
-		if (fits(j, r, d))
-			return j;
-	j = queue_job_split(m);
+	if (!r->held && !r->due)
+		return NULL;
+	if (r->count == ALL || r->count == queue_job_count(&m->job))
+		j = &m->job;
+	else
+		j = queue_job_split(m);
 	if (!j)
 		return NULL;
 	queue_job_route(&q->index, j, d);
@@ -145,51 +225,87 @@ static struct queue_job *job_for(struct queue *q, struct queue_message *m, const
 	return j;
 }
 
-static void apply_row(struct queue *q, struct queue_message *m, const struct row *r,
-		      struct queue_destination **table, unsigned n)
+/* hold_own - no memory to part what is held from the rest: all of it stays held */
+static void hold_own(struct queue *q, struct queue_message *m, const struct row *r,
+		     const struct queue_job *j)
 {
-	struct queue_destination *d = r->destination < n ? table[r->destination] : NULL;
-	struct queue_job *j;
-
-	if (r->index >= m->nrcpts || m->rcpts[r->index].job != &m->job)
-		return;
-	m->rcpts[r->index].attempts = r->attempts;
-	if (!d && !r->held && !r->due)
-		return; /* as new */
-	j = job_for(q, m, r, d);
-	if (j)
-		m->rcpts[r->index].job = j;
+	if (r->held && !j)
+		queue_job_place(&q->index, &m->job, PLACE_HELD);
 }
 
-/* queue_state_read - false: the blob makes no sense; then the message is as new but for what is finished */
+static void join(struct queue_message *m, unsigned i, unsigned attempts, struct queue_job *j)
+{
+	if (i >= m->nrcpts || m->rcpts[i].job != &m->job)
+		return;
+	m->rcpts[i].attempts = (uint16_t)attempts;
+	if (j)
+		m->rcpts[i].job = j;
+}
+
+static void read_job(struct queue *q, struct queue_message *m, struct wire *w,
+		     struct queue_destination **table, unsigned n)
+{
+	struct row r = read_row(w);
+	struct queue_job *j;
+
+	if (w->bad)
+		return;
+	j = job_for(q, m, &r, r.destination < n ? table[r.destination] : NULL);
+	hold_own(q, m, &r, j);
+	for (unsigned i = 0; r.count == ALL && i < m->nrcpts; i++)
+		join(m, i, 0, j);
+	for (unsigned i = 0; r.count != ALL && i < r.count && !w->bad; i++) {
+		unsigned index = wire_get_u16(w);
+
+		join(m, index, wire_get_u16(w), j);
+	}
+	if (j && j != &m->job && queue_job_count(j) == 0)
+		queue_job_drop(&q->index, j);
+}
+
+static unsigned read_table(struct queue *q, struct wire *w, struct queue_destination **table)
+{
+	unsigned n = wire_get_u16(w);
+
+	if (n > DESTINATIONS)
+		w->bad = true;
+	for (unsigned i = 0; i < n && !w->bad; i++) {
+		struct str key = wire_get_str(w, IPC_NEXT_HOP), hop = wire_get_str(w, IPC_NEXT_HOP);
+
+		if (w->bad)
+			break;
+		table[i] = queue_destination_get(&q->index, key, hop, q->o.delivers);
+		if (table[i])
+			table[i]->active++; /* until all are in use that will be */
+	}
+	return w->bad ? 0 : n;
+}
+
+/* queue_state_read - false: the blob makes no sense; then what could be read of it counts */
 bool queue_state_read(struct queue *q, struct queue_message *m, const struct spool_state *state)
 {
-	struct wire w = { .rest = state->blob };
-	struct queue_destination *table[DESTINATIONS];
-	struct str last, vars;
-	struct row row;
-	unsigned n;
+	struct queue_destination *table[DESTINATIONS] = { NULL };
+	struct wire w = { .rest = state->blob }, jobs;
+	unsigned njobs, n;
+	struct str last;
 
 	read_finished(m, state);
 	if (!state->blob.n)
 		return true;
 	if (wire_get_u8(&w) != VERSION)
 		return false;
+	njobs = wire_get_u16(&w);
+	jobs = w;
+	skip_jobs(&w, njobs);
 	last = wire_get_str(&w, QUEUE_LAST);
-	vars = wire_get_str(&w, SPOOL_BLOB_MAX);
-	n = wire_get_u16(&w);
-	if (w.bad || n > DESTINATIONS)
-		return false;
-	queue_message_remember(m, last, vars);
-	for (unsigned i = 0; i < n; i++) {
-		struct str key = wire_get_str(&w, IPC_NEXT_HOP),
-			   hop = wire_get_str(&w, IPC_NEXT_HOP);
-
-		table[i] = w.bad || !key.n
-				   ? NULL
-				   : queue_destination_get(&q->index, key, hop, q->o.delivers);
-	}
-	while (!w.bad && w.rest.n && read_row(&w, &row))
-		apply_row(q, m, &row, table, n);
-	return !w.bad;
+	queue_message_remember(m, last, wire_get_str(&w, SPOOL_BLOB_MAX));
+	n = read_table(q, &w, table);
+	while (njobs-- > 0 && !jobs.bad)
+		read_job(q, m, &jobs, table, n);
+	for (unsigned i = 0; i < COUNT(table); i++)
+		if (table[i]) {
+			table[i]->active--;
+			queue_destination_release(&q->index, table[i]);
+		}
+	return wire_is_end(&w);
 }

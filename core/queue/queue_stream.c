@@ -4,7 +4,10 @@
 
 #include "codec.h"
 
-/* Big bodies on their way from an edge into a slot. The edge sends at most a window beyond the last SLOT_ACK. */
+/*
+ * Big bodies on their way from an edge into a slot. The edge sends at most a window beyond the last
+ * SLOT_ACK.
+ */
 
 static void send_refusal(struct queue *q, unsigned edge, uint64_t tag,
 			 const struct spool_refusal *why)
@@ -30,7 +33,7 @@ static void send_ack(struct queue_stream *s)
 	buf_reset(&q->out);
 	wire_u64(&q->out, spool_slot_written(s->slot));
 	payload = buf_str(&q->out);
-	(void)ipc_channel_send(q->edges[s->edge].channel, &head, &payload, 1);
+	s->owes_ack = !ipc_channel_send(q->edges[s->edge].channel, &head, &payload, 1);
 }
 
 static void forget(struct queue_stream **sp)
@@ -58,7 +61,7 @@ static void moved(void *arg)
 	forget(&s);
 }
 
-static struct queue_stream *stream_find(struct queue *q, unsigned edge, uint64_t tag)
+struct queue_stream *queue_stream_find(struct queue *q, unsigned edge, uint64_t tag)
 {
 	LIST_EACH(node, &q->edges[edge].streams)
 	{
@@ -70,25 +73,46 @@ static struct queue_stream *stream_find(struct queue *q, unsigned edge, uint64_t
 	return NULL;
 }
 
-static void open_stream(struct queue *q, unsigned edge, uint64_t tag)
+/* open_slot - where a body of that size (0: unknown, but it is a big one) could be stored at all */
+static struct spool_slot *open_slot(struct queue_stream *s, uint64_t size,
+				    struct spool_refusal *why)
+{
+	struct spool *spool = s->queue->spool;
+
+	if (!spool_is_accepting(spool, size > SPOOL_INLINE ? size : SPOOL_INLINE + 1, why))
+		return NULL;
+	return spool_slot_open(spool, moved, s, why);
+}
+
+static void open_stream(struct queue *q, unsigned edge, uint64_t tag, uint64_t size)
 {
 	struct queue_edge *e = &q->edges[edge];
 	struct spool_refusal why = { 452, "too many big messages at once" };
 	struct queue_stream *s = e->nstreams < QUEUE_STREAMS ? calloc(1, sizeof *s) : NULL;
 
-	if (s)
-		s->slot = spool_slot_open(q->spool, moved, s, &why);
+	if (s) {
+		s->queue = q;
+		s->edge = edge;
+		s->tag = tag;
+		s->slot = open_slot(s, size, &why);
+	}
 	if (!s || !s->slot) {
 		free(s);
 		send_refusal(q, edge, tag, &why);
 		return;
 	}
-	s->queue = q;
-	s->edge = edge;
-	s->tag = tag;
 	list_prepend(&e->streams, &s->node);
 	e->nstreams++;
 	send_ack(s);
+}
+
+static void open_frame(struct queue *q, unsigned edge, const struct ipc_frame *frame)
+{
+	struct wire w = { .rest = frame->payload };
+	uint64_t size = wire_get_u64(&w);
+
+	if (wire_is_end(&w))
+		open_stream(q, edge, frame->tag, size);
 }
 
 static void append(struct queue *q, struct queue_stream *s, struct str bytes)
@@ -106,10 +130,10 @@ static void append(struct queue *q, struct queue_stream *s, struct str bytes)
 
 void queue_stream_frame(struct queue *q, unsigned edge, const struct ipc_frame *frame)
 {
-	struct queue_stream *s = stream_find(q, edge, frame->tag);
+	struct queue_stream *s = queue_stream_find(q, edge, frame->tag);
 
 	if (frame->type == IPC_SLOT_OPEN && !s) {
-		open_stream(q, edge, frame->tag);
+		open_frame(q, edge, frame);
 	} else if (frame->type == IPC_SLOT_DATA && s) {
 		append(q, s, frame->payload);
 	} else if (frame->type == IPC_SLOT_ABORT && s) {
@@ -118,15 +142,20 @@ void queue_stream_frame(struct queue *q, unsigned edge, const struct ipc_frame *
 	}
 }
 
-/* queue_stream_take - the slot goes to a SUBMIT; the stream is over */
-struct spool_slot *queue_stream_take(struct queue *q, unsigned edge, uint64_t tag)
+void queue_stream_taken(struct queue_stream **s)
 {
-	struct queue_stream *s = stream_find(q, edge, tag);
-	struct spool_slot *slot = s ? s->slot : NULL;
+	forget(s);
+}
 
-	if (s)
-		forget(&s);
-	return slot;
+void queue_stream_flush(struct queue *q, unsigned edge)
+{
+	LIST_EACH(node, &q->edges[edge].streams)
+	{
+		struct queue_stream *s = LIST_ITEM(node, struct queue_stream, node);
+
+		if (s->owes_ack)
+			send_ack(s);
+	}
 }
 
 void queue_stream_lost(struct queue *q, unsigned edge)
@@ -138,4 +167,19 @@ void queue_stream_lost(struct queue *q, unsigned edge)
 		spool_slot_abort(q->spool, &s->slot);
 		forget(&s);
 	}
+}
+
+/* queue_stream_fini - the spool is closed: slots are no more */
+void queue_stream_fini(struct queue *q, unsigned edge)
+{
+	struct queue_edge *e = &q->edges[edge];
+
+	LIST_EACH(node, &e->streams)
+	{
+		struct queue_stream *s = LIST_ITEM(node, struct queue_stream, node);
+
+		forget(&s);
+	}
+	free(e->stalled);
+	e->stalled = NULL;
 }

@@ -7,20 +7,19 @@
 
 /* A message on its way to the disk; answered when it is there. */
 struct arrival {
+	struct queue_flight flight;
 	struct queue *queue;
 	unsigned edge;
 	uint32_t epoch; /* of the edge's channel */
 	uint64_t tag;
 	struct spool_submit submit;
 	unsigned n;
-	struct {
-		struct queue_message *message;
-		enum ipc_state state;
-	} variants[];
+	struct queue_message *variants[];
 };
 
 static const struct spool_refusal no_memory = { 452, "out of memory for the queue" };
 static const struct spool_refusal nonsense = { 451, "the submission is not well formed" };
+static const struct spool_refusal foreign = { 451, "the submission has the id of another process" };
 
 static void answer(struct queue *q, unsigned edge, uint64_t tag, const struct spool_refusal *why)
 {
@@ -37,95 +36,118 @@ static void answer(struct queue *q, unsigned edge, uint64_t tag, const struct sp
 		ipc_refusal_encode(&q->out, &r);
 		payload = buf_str(&q->out);
 	}
-	/* An edge that lets its ring fill up with answers asks again after its commit timeout; the id makes that harmless. */
+	/*
+	 * An edge that lets its ring fill up with answers asks again after its commit timeout; the
+	 * id makes that harmless.
+	 */
 	if (q->edges[edge].channel)
 		(void)ipc_channel_send(q->edges[edge].channel, &head, &payload, 1);
 }
 
-/* ---- variants ----------------------------------------------------------------------------------------------- */
+/* ---- variants -------------------------------------------------------------------------------- */
 
-/* count_rcpts - the lines that begin a recipient, and when it was made; the rest of the text is for deliver */
-static bool scan_envelope(struct str text, unsigned *nrcpts, uint64_t *created)
+/* scan - the lines that begin a recipient; the rest of the text is for deliver */
+static bool scan(struct str text, unsigned *nrcpts)
 {
 	struct str line;
 
 	*nrcpts = 0;
-	*created = 0;
 	while (str_take(&text, '\n', &line))
-		if (str_has_prefix(line, STR("rcpt: ")))
-			(*nrcpts)++;
-		else if (str_has_prefix(line, STR("created: ")) &&
-			 !str_u64(str_drop(line, 9), UINT64_MAX, created))
-			return false;
+		*nrcpts += str_has_prefix(line, STR("rcpt: "));
 	return *nrcpts > 0 && *nrcpts <= ENVELOPE_RCPTS;
 }
 
-struct queue_message *queue_variant(const struct ipc_submit *s, unsigned i,
-				    struct spool_variant *out)
+uint64_t queue_created(struct str envelope)
+{
+	uint64_t created = 0;
+	struct str line;
+
+	while (str_take(&envelope, '\n', &line))
+		if (str_has_prefix(line, STR("created: ")))
+			(void)str_u64(str_drop(line, 9), UINT64_MAX, &created);
+	return created / 1000000;
+}
+
+static void fill(const struct ipc_submit *s, const struct ipc_variant *v, struct spool_accept *a)
+{
+	a->envelope = v->envelope;
+	a->header = v->header;
+	a->state.blob = queue_state_held(v->state);
+	if (s->is_slot && s->slot_length) {
+		a->nextents = 1;
+		a->extents[0] = (struct spool_extent){ NULL, 0, s->slot_length };
+	} else if (!s->is_slot && s->body.n) {
+		a->nextents = 1;
+		a->extents[0] = (struct spool_extent){ s->body.p, 0, s->body.n };
+	}
+}
+
+/*
+ * queue_variant - its age counts from now, whatever the envelope says: clocks of other processes
+ * may step
+ */
+struct queue_message *queue_variant(struct queue *q, const struct ipc_submit *s, unsigned i,
+				    struct spool_variant *out, const struct spool_refusal **why)
 {
 	const struct ipc_variant *v = &s->variants[i];
 	struct queue_message *m;
 	unsigned nrcpts;
-	uint64_t created;
 
-	if (!scan_envelope(v->envelope, &nrcpts, &created))
+	*why = &nonsense;
+	if (!scan(v->envelope, &nrcpts))
 		return NULL;
-	m = queue_message_new(&s->id, (uint16_t)i, (uint16_t)nrcpts, created);
+	*why = &no_memory;
+	m = queue_message_new(&s->id, (uint16_t)i, (uint16_t)nrcpts, queue_now(q));
 	if (!m)
 		return NULL;
 	*out = (struct spool_variant){ .handle = &m->handle, .number = (uint16_t)i };
 	out->accept.recipients = (uint16_t)nrcpts;
-	out->accept.envelope = v->envelope;
-	out->accept.header = v->header;
-	if (s->is_slot && s->slot_length) {
-		out->accept.nextents = 1;
-		out->accept.extents[0] = (struct spool_extent){ NULL, 0, s->slot_length };
-	} else if (!s->is_slot && s->body.n) {
-		out->accept.nextents = 1;
-		out->accept.extents[0] = (struct spool_extent){ s->body.p, 0, s->body.n };
-	}
+	fill(s, v, &out->accept);
+	if (v->state == IPC_STATE_QUEUE)
+		return m;
+	queue_message_remember(m,
+			       v->state == IPC_STATE_HOLD ? STR("held by policy")
+							  : STR("quarantined by policy"),
+			       STR_NONE);
+	queue_job_place(&q->index, &m->job, PLACE_HELD);
 	return m;
 }
 
-/* mark_state - a message that starts held says so in its first record */
-static void mark_state(struct queue *q, struct queue_message *m, enum ipc_state state,
-		       struct spool_accept *a)
+void queue_variant_drop(struct queue *q, struct queue_message **mp)
 {
-	struct spool_state s;
-
-	if (state == IPC_STATE_QUEUE)
+	if (!*mp)
 		return;
-	queue_message_remember(
-		m, state == IPC_STATE_HOLD ? STR("held by policy") : STR("quarantined by policy"),
-		STR_NONE);
-	queue_job_place(&q->index, &m->job, PLACE_HELD);
-	(void)queue_state_write(q, m, &s);
-	a->state.blob = s.blob;
+	queue_job_place(&q->index, &(*mp)->job, PLACE_LEASED);
+	queue_message_free(mp);
 }
 
-void queue_arrived(struct queue *q, struct queue_message *m, enum ipc_state state)
+void queue_arrived(struct queue *q, struct queue_message *m)
 {
 	counter_add(COUNTER_SPOOL_MESSAGES, 1);
 	queue_message_add(&q->index, m);
-	if (state == IPC_STATE_QUEUE)
+	if (m->job.place != PLACE_HELD)
 		queue_job_place(&q->index, &m->job, PLACE_UNROUTED);
 	queue_soon(q);
 }
 
-/* ---- submissions -------------------------------------------------------------------------------------------- */
+/* ---- submissions ----------------------------------------------------------------------------- */
 
 static void drop(struct arrival **ap)
 {
 	struct arrival *a = *ap;
 
-	for (unsigned i = 0; i < a->n; i++)
-		if (a->variants[i].message) {
-			queue_job_place(&a->queue->index, &a->variants[i].message->job,
-					PLACE_LEASED);
-			queue_message_free(&a->variants[i].message);
-		}
-	free(a);
 	*ap = NULL;
+	for (unsigned i = 0; i < a->n; i++)
+		queue_variant_drop(a->queue, &a->variants[i]);
+	queue_land(&a->flight);
+	free(a);
+}
+
+static void give_up(struct queue_flight *f)
+{
+	struct arrival *a = container_of(f, struct arrival, flight);
+
+	drop(&a);
 }
 
 static void arrived(struct spool_submit *s, enum spool_outcome outcome,
@@ -136,8 +158,8 @@ static void arrived(struct spool_submit *s, enum spool_outcome outcome,
 
 	q->submitting--;
 	for (unsigned i = 0; outcome == SPOOL_DURABLE && i < a->n; i++) {
-		queue_arrived(q, a->variants[i].message, a->variants[i].state);
-		a->variants[i].message = NULL;
+		queue_arrived(q, a->variants[i]);
+		a->variants[i] = NULL;
 	}
 	if (q->edges[a->edge].epoch == a->epoch)
 		answer(q, a->edge, a->tag, outcome == SPOOL_REFUSED ? why : NULL);
@@ -145,22 +167,21 @@ static void arrived(struct spool_submit *s, enum spool_outcome outcome,
 }
 
 static struct arrival *build(struct queue *q, const struct ipc_submit *s,
-			     struct spool_variant *variants)
+			     struct spool_variant *variants, const struct spool_refusal **why)
 {
 	struct arrival *a = calloc(1, sizeof *a + s->nvariants * sizeof a->variants[0]);
 
+	*why = &no_memory;
 	if (!a)
 		return NULL;
 	a->queue = q;
+	list_init(&a->flight.node);
 	for (; a->n < s->nvariants; a->n++) {
-		a->variants[a->n].message = queue_variant(s, a->n, &variants[a->n]);
-		a->variants[a->n].state = s->variants[a->n].state;
-		if (!a->variants[a->n].message) {
+		a->variants[a->n] = queue_variant(q, s, a->n, &variants[a->n], why);
+		if (!a->variants[a->n]) {
 			drop(&a);
 			return NULL;
 		}
-		mark_state(q, a->variants[a->n].message, a->variants[a->n].state,
-			   &variants[a->n].accept);
 	}
 	return a;
 }
@@ -181,33 +202,31 @@ static void stall(struct queue *q, unsigned edge, uint64_t tag, struct str paylo
 	ipc_channel_pause(e->channel);
 }
 
-static bool slot_matches(const struct ipc_submit *s, const struct queue_stream *t)
+/*
+ * stream_of - the slot that the submission means; without it, its body is one that nobody has:
+ * KNOWN is then the only way to a yes
+ */
+static struct queue_stream *stream_of(struct queue *q, unsigned edge, struct ipc_submit *s)
 {
-	return t && spool_slot_length(t->slot) == s->slot_length;
-}
+	struct queue_stream *stream = s->is_slot ? queue_stream_find(q, edge, s->slot) : NULL;
 
-static struct queue_stream *stream_of(struct queue *q, unsigned edge, uint64_t tag)
-{
-	LIST_EACH(node, &q->edges[edge].streams)
-	if (LIST_ITEM(node, struct queue_stream, node)->tag == tag)
-		return LIST_ITEM(node, struct queue_stream, node);
+	if (stream && spool_slot_length(stream->slot) == s->slot_length)
+		return stream;
+	if (s->is_slot)
+		s->slot_length = UINT64_MAX;
 	return NULL;
 }
 
 /* take - false: there is no room now, nothing was taken */
-static bool take(struct queue *q, unsigned edge, uint64_t tag, const struct ipc_submit *s)
+static bool take(struct queue *q, unsigned edge, uint64_t tag, struct ipc_submit *s)
 {
 	static struct spool_variant variants[IPC_VARIANTS];
-	struct queue_stream *stream = s->is_slot ? stream_of(q, edge, s->slot) : NULL;
-	struct arrival *a;
+	struct queue_stream *stream = stream_of(q, edge, s);
+	const struct spool_refusal *why;
+	struct arrival *a = build(q, s, variants, &why);
 
-	if (s->is_slot && !slot_matches(s, stream)) {
-		answer(q, edge, tag, queue_message_is_known(&q->index, &s->id) ? NULL : &nonsense);
-		return true;
-	}
-	a = build(q, s, variants);
 	if (!a) {
-		answer(q, edge, tag, &no_memory);
+		answer(q, edge, tag, why);
 		return true;
 	}
 	a->edge = edge;
@@ -218,14 +237,14 @@ static bool take(struct queue *q, unsigned edge, uint64_t tag, const struct ipc_
 					   .nvariants = s->nvariants,
 					   .slot = stream ? stream->slot : NULL,
 					   .done = arrived };
-	q->submitting++;
 	if (!spool_submit(q->spool, &a->submit)) {
-		q->submitting--;
 		drop(&a);
 		return false;
 	}
+	q->submitting++;
+	queue_fly(q, &a->flight, give_up);
 	if (stream)
-		(void)queue_stream_take(q, edge, s->slot);
+		queue_stream_taken(&stream);
 	queue_soon(q);
 	return true;
 }
@@ -236,6 +255,8 @@ static void submit_payload(struct queue *q, unsigned edge, uint64_t tag, struct 
 
 	if (!ipc_submit_decode(payload, &s))
 		answer(q, edge, tag, &nonsense);
+	else if (id_edge(&s.id) != edge)
+		answer(q, edge, tag, &foreign);
 	else if (!take(q, edge, tag, &s))
 		stall(q, edge, tag, payload);
 }

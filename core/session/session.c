@@ -192,14 +192,30 @@ static void put_text(char *to, size_t size, struct str s, struct str *view)
 	*view = (struct str){ to, str_copy(to, size, s) };
 }
 
-/* no_memory - all transactions together hold what they may: later, then */
-static void no_memory(struct session *s)
+/* refuse_for_now - the client's queue is a better place to wait than ours */
+static void refuse_for_now(struct session *s, const char *stage, const char *text)
 {
-	struct session_refusal no = session_refusal_own("memory", 452, "4.3.1",
-							"too much mail at once, try again later");
+	struct session_refusal no = session_refusal_own(stage, 452, "4.3.1", text);
 	struct smtp_verdict v = session_verdict_smtp(&no.verdict);
 
 	session_do(s, smtp_server_verdict(&s->smtp, &v), &no);
+}
+
+/*
+ * has_room - as far as the spool told: before a body is sent that could only be refused at its end
+ */
+static bool has_room(const struct session *s, uint64_t size)
+{
+	switch (s->server->room) {
+	case IPC_ROOM_NONE:
+		return false;
+	case IPC_ROOM_SMALL:
+		return size <= IPC_BODY_INLINE;
+	case IPC_ROOM_ALL:
+	case IPC_ROOMS:
+		break;
+	}
+	return true;
 }
 
 /* ask - the machine has a question; what it is about becomes visible to policy first */
@@ -263,6 +279,10 @@ static void command(struct session *s, struct str line)
 		session_do(s, todo, NULL);
 		return;
 	}
+	if (s->smtp.asking == SMTP_ASK_MAIL && !has_room(s, c.params.size)) {
+		refuse_for_now(s, "spool", "the store is full, try again later");
+		return;
+	}
 	switch (ask(s, &c)) {
 	case STEP_DONE:
 		session_decided(s);
@@ -270,7 +290,7 @@ static void command(struct session *s, struct str line)
 	case STEP_MORE:
 		break;
 	case STEP_ERROR:
-		no_memory(s);
+		refuse_for_now(s, "memory", "too much mail at once, try again later");
 		break;
 	}
 }

@@ -65,6 +65,7 @@ struct session_server {
 	struct buf line; /* the command that is looked at */
 	uint64_t memory; /* charged by transactions */
 
+	enum ipc_room room; /* what the spool takes, as it said last */
 	struct ipc_channel *spool; /* borrowed; NULL: gone */
 	uint64_t tags;
 	struct map by_tag;

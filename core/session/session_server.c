@@ -172,6 +172,7 @@ void session_server_channel(struct session_server *server, struct ipc_channel *s
 {
 	lose_channel(server);
 	server->spool = spool;
+	server->room = IPC_ROOM_ALL; /* a new spool says otherwise first */
 	session_server_writable(server);
 }
 
@@ -204,6 +205,15 @@ static void acked(struct session_tx *tx, const struct ipc_frame *frame)
 		session_slot_ack(tx, taken);
 }
 
+static void told_room(struct session_server *server, const struct ipc_frame *frame)
+{
+	struct wire w = { .rest = frame->payload };
+	unsigned room = wire_get_u8(&w);
+
+	if (wire_is_end(&w) && room < IPC_ROOMS)
+		server->room = (enum ipc_room)room;
+}
+
 /*
  * session_server_frame - what is about nobody who waits is late or nonsense: nothing to do in
  * either case
@@ -213,7 +223,9 @@ void session_server_frame(struct session_server *server, const struct ipc_frame 
 	struct session_tx *tx = find(server, frame->tag);
 	struct session *s = tx ? tx->session : NULL;
 
-	if (!s)
+	if (frame->type == IPC_ROOM)
+		told_room(server, frame);
+	if (frame->type == IPC_ROOM || !s)
 		return;
 	switch (frame->type) {
 	case IPC_DURABLE:
@@ -242,6 +254,7 @@ struct session_server *session_server_new(struct net_loop *loop, struct policy_s
 	server->loop = loop;
 	server->policies = policies;
 	server->config = session_config_new(options);
+	server->room = IPC_ROOM_ALL;
 	list_init(&server->sessions);
 	list_init(&server->dying);
 	list_init(&server->spare_sessions);

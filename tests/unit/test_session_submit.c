@@ -564,9 +564,58 @@ TEST(a_durable_for_what_was_not_submitted_is_no_250)
 	free(body);
 }
 
+/* ---- room */
+
+static const struct {
+	char room;
+	const char *mail, *reply;
+} rooms[] = {
+	{ IPC_ROOM_ALL, "MAIL FROM:<a@b.example> SIZE=90000\r\n", "250 " },
+	{ IPC_ROOM_SMALL, "MAIL FROM:<a@b.example> SIZE=90000\r\n", "452 4.3.1" },
+	{ IPC_ROOM_SMALL, "MAIL FROM:<a@b.example> SIZE=65536\r\n", "250 " },
+	{ IPC_ROOM_SMALL, "MAIL FROM:<a@b.example>\r\n", "250 " },
+	{ IPC_ROOM_NONE, "MAIL FROM:<a@b.example>\r\n", "452 4.3.1" },
+	{ IPC_ROOM_NONE, "NOOP\r\n", "250 " },
+	{ 77, "MAIL FROM:<a@b.example>\r\n", "452 4.3.1" }, /* nonsense: as before */
+	{ IPC_ROOM_ALL, "MAIL FROM:<a@b.example>\r\n", "250 " },
+};
+
+TEST(while_the_spool_is_full_mail_is_answered_452)
+{
+	struct bed_client c = client_open();
+
+	greet(&c);
+	for (size_t i = 0; i < COUNT(rooms); i++) {
+		bed_tell(0, IPC_ROOM, (struct str){ &rooms[i].room, 1 });
+		for (unsigned k = 0; k < 3; k++)
+			turn(bed.loop);
+		say(&c, rooms[i].mail);
+		hear(&c, rooms[i].reply);
+		say(&c, "RSET\r\n");
+		hear(&c, "250 ");
+	}
+	client_close(&c);
+}
+
+TEST(a_new_spool_is_not_full_before_it_says_so)
+{
+	struct bed_client c = client_open();
+
+	greet(&c);
+	bed_tell(0, IPC_ROOM, (struct str){ "\0", 1 });
+	for (unsigned k = 0; k < 3; k++)
+		turn(bed.loop);
+	bed_connect(BED_RING);
+	say(&c, "MAIL FROM:<a@b.example>\r\n");
+	hear(&c, "250 ");
+	client_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		BED_TEST(while_the_spool_is_full_mail_is_answered_452),
+		BED_TEST(a_new_spool_is_not_full_before_it_says_so),
 		cmocka_unit_test(copies_that_are_treated_alike_share_a_variant),
 		cmocka_unit_test(late_answers_sort_them_the_same_way),
 		BED_TEST(a_quarantine_says_why_and_for_how_long),
