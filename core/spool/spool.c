@@ -8,9 +8,9 @@
 #include "spool_core.h"
 
 #define SEGMENT_SIZE (UINT64_C(128) * 1024 * 1024)
-#define SEGMENT_MIN (UINT64_C(128) * 1024)
-#define LAZY_US 50000
-#define KEEP_BYTES (UINT64_C(64) * 1024 * 1024)
+#define SEGMENT_MIN  (UINT64_C(128) * 1024)
+#define LAZY_US      50000
+#define KEEP_BYTES   (UINT64_C(64) * 1024 * 1024)
 
 static void set_defaults(struct spool_options *o)
 {
@@ -25,9 +25,12 @@ static void set_defaults(struct spool_options *o)
 
 static int check_options(const struct spool_options *o, struct fault *why)
 {
-	if (o->segment_size % SPOOL_BLOCK || o->segment_size < SEGMENT_MIN || o->segment_size > SPOOL_SEGMENT_MAX)
-		return fault_set(why, "the size of segments must be a multiple of 4 KiB between 128 KiB and 1 GiB");
-	if (o->segments > SPOOL_SEGMENTS_MAX || o->slots > SPOOL_SLOTS_MAX || o->threads > SPOOL_POOL_THREADS)
+	if (o->segment_size % SPOOL_BLOCK || o->segment_size < SEGMENT_MIN ||
+	    o->segment_size > SPOOL_SEGMENT_MAX)
+		return fault_set(why, "the size of segments must be a multiple of 4 KiB between "
+				      "128 KiB and 1 GiB");
+	if (o->segments > SPOOL_SEGMENTS_MAX || o->slots > SPOOL_SLOTS_MAX ||
+	    o->threads > SPOOL_POOL_THREADS)
 		return fault_set(why, "too many segments, slots or threads");
 	return 0;
 }
@@ -49,7 +52,8 @@ static int init_batches(struct spool *sp, struct fault *why)
 	for (unsigned i = 1; i <= sp->nsegments; i++) {
 		const struct spool_segment *s = sp->segments[i];
 
-		if (s && s->state != SPOOL_SEGMENT_BROKEN && s->size >= SEGMENT_MIN && s->size < least)
+		if (s && s->state != SPOOL_SEGMENT_BROKEN && s->size >= SEGMENT_MIN &&
+		    s->size < least)
 			least = s->size;
 	}
 	least -= 2 * SPOOL_BLOCK; /* block 0, and what stands in front of a batch's body */
@@ -95,8 +99,9 @@ struct spool *spool_open(const struct spool_options *options, struct fault *why)
 	if (check_options(&sp->o, why) < 0 || spool_pool_init(&sp->pool, sp->o.threads, why) < 0)
 		goto fail;
 	sp->has_pool = true;
-	if (spool_recent_init(&sp->recent, sp->o.recent, why) < 0 || spool_slots_init(sp, why) < 0 ||
-	    spool_recover(sp, why) < 0 || init_batches(sp, why) < 0)
+	if (spool_recent_init(&sp->recent, sp->o.recent, why) < 0 ||
+	    spool_slots_init(sp, why) < 0 || spool_recover(sp, why) < 0 ||
+	    init_batches(sp, why) < 0)
 		goto fail;
 	first_supply(sp);
 	return sp;
@@ -174,14 +179,16 @@ void spool_flush(struct spool *sp)
 
 bool spool_is_idle(const struct spool *sp)
 {
-	return !sp->flying && !sp->has_progress && sp->gathering->nsubmits == 0 && spool_pool_is_idle(&sp->pool) &&
-	       list_is_empty(&sp->slots.ready) && list_is_empty(&sp->slots.failed) && list_is_empty(&sp->refused) &&
+	return !sp->flying && !sp->has_progress && sp->gathering->nsubmits == 0 &&
+	       spool_pool_is_idle(&sp->pool) && list_is_empty(&sp->slots.ready) &&
+	       list_is_empty(&sp->slots.failed) && list_is_empty(&sp->refused) &&
 	       list_is_empty(&sp->answers) && list_is_empty(&sp->slots.leaving);
 }
 
 void spool_settle(struct spool *sp, uint64_t mono_us)
 {
-	unsigned still = 0; /* turns in a row that left no job behind: what remains waits for a time */
+	/* turns in a row that left no job behind: what remains waits for a time */
+	unsigned still = 0;
 
 	while (still < 3) {
 		spool_flush(sp);
@@ -199,7 +206,8 @@ bool spool_is_accepting(struct spool *sp, uint64_t size, struct spool_refusal *w
 
 	if (spool_commit_is_failing(sp))
 		*why = (struct spool_refusal){ 451, "the spool cannot write" };
-	else if (!spool_supply_has_room(sp, spool_batch_padded(sp->gathering->length + (size_t)inlined), false))
+	else if (!spool_supply_has_room(
+			 sp, spool_batch_padded(sp->gathering->length + (size_t)inlined), false))
 		*why = (struct spool_refusal){ 452, "the spool is full" };
 	else if (size > SPOOL_INLINE && sp->supply.space.bytes < size + sp->o.keep_bytes)
 		*why = (struct spool_refusal){ 452, "the disk is full" };

@@ -15,19 +15,21 @@ size_t spool_bitmap_size(unsigned bits)
 /* is_bounded - what both directions demand of the numbers */
 static bool is_bounded(const struct spool_accept *a)
 {
-	return a->recipients > 0 && a->recipients <= SPOOL_RECIPIENTS && a->nextents <= SPOOL_EXTENTS &&
-	       a->envelope.n <= SPOOL_ENVELOPE_MAX && a->header.n <= SPOOL_HEADER_MAX && a->state.blob.n <= SPOOL_BLOB_MAX;
+	return a->recipients > 0 && a->recipients <= SPOOL_RECIPIENTS &&
+	       a->nextents <= SPOOL_EXTENTS && a->envelope.n <= SPOOL_ENVELOPE_MAX &&
+	       a->header.n <= SPOOL_HEADER_MAX && a->state.blob.n <= SPOOL_BLOB_MAX;
 }
 
 static bool is_in_slot(const struct spool_accept *a, const struct spool_extent *e)
 {
-	return a->slot != 0 && e->offset <= a->slot_length && e->length <= a->slot_length - e->offset;
+	return a->slot != 0 && e->offset <= a->slot_length &&
+	       e->length <= a->slot_length - e->offset;
 }
 
 size_t spool_accept_size(const struct spool_accept *a)
 {
-	size_t size = FIXED + a->nextents * (size_t)EXTENT + 2 * spool_bitmap_size(a->recipients) + a->state.blob.n +
-		      a->envelope.n + a->header.n;
+	size_t size = FIXED + a->nextents * (size_t)EXTENT + 2 * spool_bitmap_size(a->recipients) +
+		      a->state.blob.n + a->envelope.n + a->header.n;
 
 	if (!is_bounded(a))
 		return 0;
@@ -111,7 +113,8 @@ static struct str take_bytes(struct wire *w, size_t n)
 	return head;
 }
 
-/* take_extents - the table; inline ones get their place later, when everything before them has been passed */
+/* take_extents - the table; inline ones get their place later, when everything before them has been
+ * passed */
 static uint64_t take_extents(struct wire *w, struct spool_accept *a, uint32_t kinds[SPOOL_EXTENTS])
 {
 	uint64_t body = 0;

@@ -1,15 +1,17 @@
 /*
  * spool_accept - the payload of an ACCEPT: one variant of a message, whole. Pure.
  *
- * What        recipients, envelope (readable `key: value` lines, opaque to the spool), complete header block, body as up to
- *             SPOOL_EXTENTS extents, each inline or a range of one slot, and the state it starts with.
+ * What        recipients, envelope (readable `key: value` lines, opaque to the spool), complete
+ *             header block, body as up to SPOOL_EXTENTS extents, each inline or a range of one
+ *             slot, and the state it starts with.
  *
- *   layout    envelope 4, header 4, blob 4, recipients 2, extents 2, body 8, slot 4, zero 4, slot length 8, slot sum 32;
- *             extents of {kind 4, zero 4, offset 8, length 8}; bitmaps done and failed of (recipients + 7) / 8 bytes;
- *             blob, envelope, header block, inline extents one after the other.
+ *   layout    envelope 4, header 4, blob 4, recipients 2, extents 2, body 8, slot 4, zero 4, slot
+ *             length 8, slot sum 32; extents of {kind 4, zero 4, offset 8, length 8}; bitmaps done
+ *             and failed of (recipients + 7) / 8 bytes; blob, envelope, header block, inline
+ *             extents one after the other.
  *
- * Invariants  what decodes is consistent: extents add up to the body's length, ranges lie within the slot, lengths fill the
- *             payload exactly.
+ * Invariants  what decodes is consistent: extents add up to the body's length, ranges lie within
+ *             the slot, lengths fill the payload exactly.
  * Ownership   decoding borrows from the payload; encoding copies.
  */
 #ifndef SPOOL_ACCEPT_H
@@ -17,22 +19,24 @@
 
 #include "codec.h"
 
-#define SPOOL_EXTENTS 64
-#define SPOOL_RECIPIENTS 10000          /* of one variant */
-#define SPOOL_BLOB_MAX (16 * 1024)      /* of state */
-#define SPOOL_HEADER_MAX (256 * 1024)
+#define SPOOL_EXTENTS      64
+#define SPOOL_RECIPIENTS   10000       /* of one variant */
+#define SPOOL_BLOB_MAX     (16 * 1024) /* of state */
+#define SPOOL_HEADER_MAX   (256 * 1024)
 #define SPOOL_ENVELOPE_MAX (1024 * 1024)
-#define SPOOL_SUM 32
+#define SPOOL_SUM          32
 
 /* What progress a message has made: replaced as a whole. */
 struct spool_state {
-	const uint8_t *done, *failed;   /* one bit for each recipient, the lowest first; NULL in an initial state: none yet */
-	struct str blob;                /* the queue's own: attempts, due, next hop, hold, vars; at most SPOOL_BLOB_MAX */
+	/* one bit for each recipient, the lowest first; NULL in an initial state: none yet */
+	const uint8_t *done, *failed;
+	/* the queue's own: attempts, due, next hop, hold, vars; at most SPOOL_BLOB_MAX */
+	struct str blob;
 };
 
 struct spool_extent {
-	const char *p;                  /* inline bytes, or NULL: a range of the slot */
-	uint64_t offset, length;        /* offset: in the slot */
+	const char *p;           /* inline bytes, or NULL: a range of the slot */
+	uint64_t offset, length; /* offset: in the slot */
 };
 
 struct spool_accept {
@@ -41,22 +45,24 @@ struct spool_accept {
 	struct spool_state state;
 	unsigned nextents;
 	struct spool_extent extents[SPOOL_EXTENTS];
-	uint64_t body_length;           /* decoded; the encoder adds up the extents */
-	uint32_t slot;                  /* number, 0: none */
+	uint64_t body_length; /* decoded; the encoder adds up the extents */
+	uint32_t slot;        /* number, 0: none */
 	uint64_t slot_length;
-	uint8_t slot_sum[SPOOL_SUM];    /* BLAKE2b of the slot's bytes */
+	uint8_t slot_sum[SPOOL_SUM]; /* BLAKE2b of the slot's bytes */
 };
 
 size_t spool_bitmap_size(unsigned bits); /* in bytes */
 
-/* spool_accept_size - of the payload; 0 when a bound is passed or an extent is empty or outside the slot */
+/* spool_accept_size - of the payload; 0 when a bound is passed or an extent is empty or outside the
+ * slot */
 size_t spool_accept_size(const struct spool_accept *a);
 void spool_accept_put(char *to, const struct spool_accept *a);
 /* spool_accept_sum - fill in the slot's sum, known only when its last byte is written */
 void spool_accept_sum(char *payload, const uint8_t sum[SPOOL_SUM]);
 bool spool_accept_get(struct str payload, struct spool_accept *a);
 
-/* spool_accept_piece - the piece of the body from offset to the end of its extent; false at the end of the body */
+/* spool_accept_piece - the piece of the body from offset to the end of its extent; false at the end
+ * of the body */
 bool spool_accept_piece(const struct spool_accept *a, uint64_t offset, struct spool_extent *piece);
 
 #endif

@@ -91,7 +91,8 @@ char *spool_batch_add(struct spool_batch *b, const struct spool_record *r)
 
 void spool_batch_end(struct spool_batch *b, const struct spool_end *end, bool is_abort)
 {
-	struct spool_record r = { .length = SPOOL_CLOSE_SIZE, .type = is_abort ? SPOOL_ABORT : SPOOL_CLOSE };
+	struct spool_record r = { .length = SPOOL_CLOSE_SIZE,
+				  .type = is_abort ? SPOOL_ABORT : SPOOL_CLOSE };
 	char *to = b->front + SPOOL_BATCH_HEAD + b->front_length;
 
 	assert(b->front_records < SPOOL_ENDS_MAX);
@@ -119,10 +120,14 @@ size_t spool_batch_place(struct spool_batch *b, struct spool_segment *s, uint64_
 	b->fd = s->fd;
 	b->offset = s->tail;
 	b->seed = spool_seed(s->header.epoch, s->header.salt);
-	b->head = (struct spool_head){
-		s->header.epoch, s->header.salt, lsn, lsn, (uint32_t)length, b->front_records + b->records,
-		s->number, (uint32_t)(s->tail / SPOOL_BLOCK)
-	};
+	b->head = (struct spool_head){ s->header.epoch,
+				       s->header.salt,
+				       lsn,
+				       lsn,
+				       (uint32_t)length,
+				       b->front_records + b->records,
+				       s->number,
+				       (uint32_t)(s->tail / SPOOL_BLOCK) };
 	for (uint32_t i = 0; i < b->front_records; i++)
 		spool_record_place(b->front + SPOOL_BATCH_HEAD + i * SPOOL_END_RECORD, lsn++, 0);
 	for (size_t next = 0; spool_batch_next(b, &next, &r); at = next)

@@ -1,5 +1,5 @@
-/* Commit: while one batch is synced the next one gathers; then it goes out in one write and one sync, and everybody who waited
- * is answered. No other code says that a message is durable. */
+/* Commit: while one batch is synced the next one gathers; then it goes out in one write and one
+ * sync, and everybody who waited is answered. No other code says that a message is durable. */
 #include "spool_core.h"
 
 #include <assert.h>
@@ -7,7 +7,8 @@
 
 #include "counter.h"
 
-#define GATHER_SESSIONS 8       /* up to so many in DATA, waiting for company costs more than it saves */
+/* up to so many in DATA, waiting for company costs more than it saves */
+#define GATHER_SESSIONS 8
 
 static const struct spool_refusal not_stored = { 451, "the message could not be stored" };
 static const struct spool_refusal full = { 452, "the spool is full" };
@@ -94,7 +95,8 @@ static void landed(struct spool *sp, struct spool_batch *b)
 	sp->probe_us = SPOOL_PROBE_US;
 	count_landed(sp, b);
 	settle_ends(sp, true);
-	LIST_EACH(node, &b->submits) {
+	LIST_EACH(node, &b->submits)
+	{
 		struct spool_submit *s = LIST_ITEM(node, struct spool_submit, node);
 
 		spool_progress_arrived(sp, s, b->segment);
@@ -105,14 +107,15 @@ static void landed(struct spool *sp, struct spool_batch *b)
 	answer_later(sp, &sp->refused);
 }
 
-/* crashed - the batch may be on disk, whole, in part, or not at all: void it before anybody is told that it was refused */
+/* crashed - the batch may be on disk, whole, in part, or not at all: void it before anybody is told
+ * that it was refused */
 static void crashed(struct spool *sp, struct spool_batch *b)
 {
 	struct fault why;
 
 	errno = b->error;
-	fault_sys(&why, "writing %u bytes to segment %u at %llu", b->head.length, b->segment->number,
-		  (unsigned long long)b->offset);
+	fault_sys(&why, "writing %u bytes to segment %u at %llu", b->head.length,
+		  b->segment->number, (unsigned long long)b->offset);
 	sp->o.owner.failed(sp->o.owner.arg, "spool.commit", &why);
 	counter_add(COUNTER_SPOOL_FAULTS, 1);
 	sp->failures++;
@@ -126,7 +129,8 @@ static void crashed(struct spool *sp, struct spool_batch *b)
 	spool_submit_refuse(sp, &sp->gathering->submits, not_stored, &sp->answers);
 	spool_batch_reset(sp->gathering);
 	sp->probe_at = sp->now + sp->probe_us;
-	sp->probe_us = sp->probe_us * 2 < SPOOL_PROBE_MAX_US ? sp->probe_us * 2 : SPOOL_PROBE_MAX_US;
+	sp->probe_us =
+		sp->probe_us * 2 < SPOOL_PROBE_MAX_US ? sp->probe_us * 2 : SPOOL_PROBE_MAX_US;
 }
 
 static void commit_work(struct spool_job *job)
@@ -149,13 +153,15 @@ static void commit_done(struct spool_job *job)
 
 /* Launching */
 
-/* write_ends - where the segments end that are left behind: first of all, so that it stands before what it allows */
+/* write_ends - where the segments end that are left behind: first of all, so that it stands before
+ * what it allows */
 static void write_ends(struct spool *sp, struct spool_batch *b)
 {
 	for (unsigned i = 1; i <= sp->nsegments && b->front_records < SPOOL_ENDS_MAX; i++) {
 		struct spool_segment *s = sp->segments[i];
 
-		if (!s || s->is_end_durable || (s->state != SPOOL_SEGMENT_CLOSED && s->state != SPOOL_SEGMENT_SUSPECT))
+		if (!s || s->is_end_durable ||
+		    (s->state != SPOOL_SEGMENT_CLOSED && s->state != SPOOL_SEGMENT_SUSPECT))
 			continue;
 		spool_batch_end(b, &s->end, s->state == SPOOL_SEGMENT_SUSPECT);
 		s->is_end_flying = true;
@@ -168,8 +174,10 @@ static void place_handles(struct spool_batch *b)
 	size_t next = 0, at = 0;
 	struct spool_record r;
 
-	LIST_EACH(node, &b->submits) {
-		LIST_EACH(moving, &LIST_ITEM(node, struct spool_submit, node)->arriving) {
+	LIST_EACH(node, &b->submits)
+	{
+		LIST_EACH(moving, &LIST_ITEM(node, struct spool_submit, node)->arriving)
+		{
 			struct spool_handle *h = LIST_ITEM(moving, struct spool_handle, moving);
 			bool found;
 
@@ -181,7 +189,9 @@ static void place_handles(struct spool_batch *b)
 			h->segment = (uint16_t)b->segment->number;
 			h->ordinal = r.ordinal;
 			h->offset = (uint32_t)(b->offset + SPOOL_BATCH_HEAD + b->front_length + at);
-			h->blocks = (uint16_t)(spool_round(spool_record_size(r.length), SPOOL_BLOCK) / SPOOL_BLOCK);
+			h->blocks =
+				(uint16_t)(spool_round(spool_record_size(r.length), SPOOL_BLOCK) /
+					   SPOOL_BLOCK);
 		}
 	}
 }
@@ -198,7 +208,8 @@ static void launch(struct spool *sp)
 	struct spool_batch *b = sp->gathering;
 	size_t need = b->length + (sp->has_progress ? spool_progress_need(sp) : 0), limit;
 
-	if (b->nsubmits > 0 && !spool_supply_has_room(sp, spool_batch_padded(need), !b->needs_room)) {
+	if (b->nsubmits > 0 &&
+	    !spool_supply_has_room(sp, spool_batch_padded(need), !b->needs_room)) {
 		give_up(sp);
 		return;
 	}

@@ -24,9 +24,9 @@ static int dir_of(struct spool_file *f)
 
 static int do_open(struct spool_file *f, const char *path, enum spool_file_mode mode)
 {
-	static const int flags[] = {
-		[SPOOL_FILE_READ] = O_RDONLY, [SPOOL_FILE_WRITE] = O_RDWR, [SPOOL_FILE_MAKE] = O_RDWR | O_CREAT
-	};
+	static const int flags[] = { [SPOOL_FILE_READ] = O_RDONLY,
+				     [SPOOL_FILE_WRITE] = O_RDWR,
+				     [SPOOL_FILE_MAKE] = O_RDWR | O_CREAT };
 
 	return openat(dir_of(f), path, flags[mode] | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
@@ -85,7 +85,8 @@ static int do_reserve(struct spool_file *f, int fd, uint64_t offset, uint64_t n)
 	(void)f;
 	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)n) == 0)
 		return 0;
-	return errno == ENOSPC || errno == EDQUOT ? -1 : 0; /* not supported: nothing lost but a hint */
+	/* not supported: nothing lost but a hint */
+	return errno == ENOSPC || errno == EDQUOT ? -1 : 0;
 }
 
 static int do_truncate(struct spool_file *f, int fd, uint64_t size)
@@ -176,10 +177,22 @@ static int do_space(struct spool_file *f, struct spool_space *space)
 }
 
 static const struct spool_file operations = {
-	.open = do_open,         .close = do_close,       .size = do_size,         .read = do_read,
-	.read_now = do_read_now, .write = do_write,       .sync = do_sync,         .reserve = do_reserve,
-	.truncate = do_truncate, .push = do_push,         .forget = do_forget,     .lock = do_lock,
-	.mkdir = do_mkdir,       .sync_dir = do_sync_dir, .list = do_list,         .space = do_space,
+	.open = do_open,
+	.close = do_close,
+	.size = do_size,
+	.read = do_read,
+	.read_now = do_read_now,
+	.write = do_write,
+	.sync = do_sync,
+	.reserve = do_reserve,
+	.truncate = do_truncate,
+	.push = do_push,
+	.forget = do_forget,
+	.lock = do_lock,
+	.mkdir = do_mkdir,
+	.sync_dir = do_sync_dir,
+	.list = do_list,
+	.space = do_space,
 };
 
 struct spool_file *spool_file_new(const char *dir, bool make, struct fault *why)

@@ -2,10 +2,11 @@
  * spool_file - the file operations of a spool, behind a small table.
  *
  * What        everything core/spool asks of a disk. Paths are relative to the spool's directory.
- * Why         an in-memory disk with a volatile and a durable image stands in for the real one in tests, and any call can
- *             be made to fail; no other file of this layer names a system call on files.
- * Invariants  calls on different descriptors may come from several threads at once; those on one descriptor too, as long
- *             as their byte ranges differ.
+ * Why         an in-memory disk with a volatile and a durable image stands in for the real one in
+ *             tests, and any call can be made to fail; no other file of this layer names a system
+ *             call on files.
+ * Invariants  calls on different descriptors may come from several threads at once; those on one
+ *             descriptor too, as long as their byte ranges differ.
  * Ownership   spool_file_new/free: heap. Descriptors belong to whoever opened them.
  * Fails       -1 with errno, like the calls they stand for.
  */
@@ -20,7 +21,8 @@
 
 #include "fault.h"
 
-enum spool_file_mode { SPOOL_FILE_READ, SPOOL_FILE_WRITE, SPOOL_FILE_MAKE }; /* MAKE: write, created if missing */
+/* MAKE: write, created if missing */
+enum spool_file_mode { SPOOL_FILE_READ, SPOOL_FILE_WRITE, SPOOL_FILE_MAKE };
 
 struct spool_space {
 	uint64_t bytes, inodes; /* still free for us */
@@ -35,15 +37,22 @@ struct spool_file {
 	ssize_t (*read)(struct spool_file *f, int fd, void *to, size_t n, uint64_t offset);
 	/* Only what needs no wait: -1 and EAGAIN otherwise. */
 	ssize_t (*read_now)(struct spool_file *f, int fd, void *to, size_t n, uint64_t offset);
-	ssize_t (*write)(struct spool_file *f, int fd, const struct iovec *v, int n, uint64_t offset);
-	int (*sync)(struct spool_file *f, int fd);                                      /* fdatasync */
-	int (*reserve)(struct spool_file *f, int fd, uint64_t offset, uint64_t n);      /* a hint; size stays */
+	ssize_t (*write)(struct spool_file *f, int fd, const struct iovec *v, int n,
+			 uint64_t offset);
+	/* fdatasync */
+	int (*sync)(struct spool_file *f, int fd);
+	/* a hint; size stays */
+	int (*reserve)(struct spool_file *f, int fd, uint64_t offset, uint64_t n);
 	int (*truncate)(struct spool_file *f, int fd, uint64_t size);
-	int (*push)(struct spool_file *f, int fd, uint64_t offset, uint64_t n);         /* begin writing out; a hint */
-	int (*forget)(struct spool_file *f, int fd);                                    /* drop what the page cache holds */
-	int (*lock)(struct spool_file *f, int fd);                                      /* exclusive, or EWOULDBLOCK */
+	/* begin writing out; a hint */
+	int (*push)(struct spool_file *f, int fd, uint64_t offset, uint64_t n);
+	/* drop what the page cache holds */
+	int (*forget)(struct spool_file *f, int fd);
+	/* exclusive, or EWOULDBLOCK */
+	int (*lock)(struct spool_file *f, int fd);
 	int (*mkdir)(struct spool_file *f, const char *path);
-	int (*sync_dir)(struct spool_file *f, const char *path);                        /* "." is the spool itself */
+	/* "." is the spool itself */
+	int (*sync_dir)(struct spool_file *f, const char *path);
 	int (*list)(struct spool_file *f, const char *path, spool_file_each *each, void *arg);
 	int (*space)(struct spool_file *f, struct spool_space *space);
 };

@@ -6,7 +6,8 @@
 
 #include "spool_core.h"
 
-/* read_range - as much as there is of n bytes; a record near the end of its file is shorter than what is asked for */
+/* read_range - as much as there is of n bytes; a record near the end of its file is shorter than
+ * what is asked for */
 static size_t read_range(struct spool_file *f, int fd, char *to, size_t n, uint64_t offset)
 {
 	size_t got = 0;
@@ -41,8 +42,10 @@ static enum step decode(struct spool_load *l)
 		return step;
 	l->id = r.id;
 	l->variant = r.variant;
-	return r.type == SPOOL_ACCEPT && spool_record_is_whole(&r, l->seed) && spool_accept_get(r.payload, &l->accept) ?
-	       STEP_DONE : STEP_ERROR;
+	return r.type == SPOOL_ACCEPT && spool_record_is_whole(&r, l->seed) &&
+			       spool_accept_get(r.payload, &l->accept)
+		       ? STEP_DONE
+		       : STEP_ERROR;
 }
 
 static void load_work(struct spool_job *job)

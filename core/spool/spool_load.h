@@ -1,9 +1,11 @@
 /*
  * spool_load - a message back from the disk.
  *
- * What        load gives envelope, header block and what of the body is inline; read gives a range of its slot.
+ * What        load gives envelope, header block and what of the body is inline; read gives a range
+ *             of its slot.
  * Why         what the page cache holds is read at once; only a cold read goes to a thread.
- * Invariants  DONE: filled now, done() does not come. MORE: done() comes from spool_turn. ERROR: it cannot be read.
+ * Invariants  DONE: filled now, done() does not come. MORE: done() comes from spool_turn. ERROR: it
+ *             cannot be read.
  * Ownership   struct and buffer are left alone, and the message is not finished, until then.
  */
 #ifndef SPOOL_LOAD_H
@@ -14,13 +16,13 @@
 
 struct spool_load {
 	const struct spool_handle *handle;
-	char *to;                       /* spool_load_size bytes */
+	char *to; /* spool_load_size bytes */
 	void (*done)(struct spool_load *l, bool is_good);
 
 	/* results, borrowed from `to` */
 	struct id id;
 	uint16_t variant;
-	struct spool_accept accept;     /* with the state it arrived with */
+	struct spool_accept accept; /* with the state it arrived with */
 
 	/* the spool's own */
 	struct spool_job job;
@@ -33,7 +35,7 @@ struct spool_load {
 
 struct spool_read {
 	const struct spool_handle *handle;
-	uint64_t offset;                /* in the slot */
+	uint64_t offset; /* in the slot */
 	char *to;
 	size_t length;
 	void (*done)(struct spool_read *r, bool is_good);

@@ -9,7 +9,8 @@ size_t spool_state_size(unsigned recipients, const struct spool_state *s)
 	return STATE_FIXED + 2 * spool_bitmap_size(recipients) + s->blob.n;
 }
 
-void spool_state_put(char *to, const struct spool_place *place, unsigned recipients, const struct spool_state *s)
+void spool_state_put(char *to, const struct spool_place *place, unsigned recipients,
+		     const struct spool_state *s)
 {
 	size_t bitmap = spool_bitmap_size(recipients);
 	char *p = to;
@@ -26,7 +27,8 @@ void spool_state_put(char *to, const struct spool_place *place, unsigned recipie
 		memcpy(p + 2 * bitmap, s->blob.p, s->blob.n);
 }
 
-bool spool_state_get(struct str payload, struct spool_place *place, uint16_t *recipients, struct spool_state *s)
+bool spool_state_get(struct str payload, struct spool_place *place, uint16_t *recipients,
+		     struct spool_state *s)
 {
 	struct wire w = { payload, false };
 	size_t bitmap, blob;
@@ -38,7 +40,8 @@ bool spool_state_get(struct str payload, struct spool_place *place, uint16_t *re
 	wire_get_u16(&w);
 	blob = wire_get_u32(&w);
 	bitmap = spool_bitmap_size(*recipients);
-	if (w.bad || *recipients > SPOOL_RECIPIENTS || blob > SPOOL_BLOB_MAX || w.rest.n != 2 * bitmap + blob)
+	if (w.bad || *recipients > SPOOL_RECIPIENTS || blob > SPOOL_BLOB_MAX ||
+	    w.rest.n != 2 * bitmap + blob)
 		return false;
 	s->done = (const uint8_t *)w.rest.p;
 	s->failed = s->done + bitmap;
@@ -105,7 +108,8 @@ bool spool_dead_get(struct str payload, struct spool_bits *b)
 
 bool spool_dead_at(const struct spool_bits *b, uint32_t ordinal)
 {
-	return (uint8_t)b->bytes.p[ordinal / 8] >> (ordinal % 8) & 1; /* little-endian words are byte-wise bitmaps */
+	/* little-endian words are byte-wise bitmaps */
+	return (uint8_t)b->bytes.p[ordinal / 8] >> (ordinal % 8) & 1;
 }
 
 void spool_end_put(char to[SPOOL_CLOSE_SIZE], const struct spool_end *e)

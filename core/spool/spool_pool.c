@@ -11,7 +11,8 @@
 static void tell_loop(struct spool_pool *p)
 {
 	uint64_t one = 1;
-	ssize_t put = write(p->wakeup, &one, sizeof one); /* EAGAIN: the counter is full, so the loop is told */
+	/* EAGAIN: the counter is full, so the loop is told */
+	ssize_t put = write(p->wakeup, &one, sizeof one);
 
 	(void)put;
 }

@@ -1,16 +1,18 @@
-/* Progress: which messages are finished and what state the others have reached, noted lazily. What is lost of it by a crash
- * repeats deliveries; nothing here ever loses one. */
+/* Progress: which messages are finished and what state the others have reached, noted lazily. What
+ * is lost of it by a crash repeats deliveries; nothing here ever loses one. */
 #include "spool_core.h"
 
 #include <assert.h>
 #include <string.h>
 
-/* the phases of a handle
-
-     NONE -- submit --> ARRIVING -- durable --> CLEAN -- touch --> DIRTY -- in a batch --> FLYING -- durable --> CLEAN
-                                                 ^                   ^------- failed -------'  (touched meanwhile: DIRTY)
-     CLEAN, DIRTY, FLYING -- replaces --> REPLACING or FINISHING -- answered --> CLEAN, DIRTY or gone
-*/
+/* clang-format off */
+/* The phases of a handle:
+ *
+ *   NONE -- submit --> ARRIVING -- durable --> CLEAN -- touch --> DIRTY -- in a batch --> FLYING
+ *   FLYING -- durable --> CLEAN, or DIRTY when touched meanwhile;  FLYING -- failed --> DIRTY
+ *   CLEAN, DIRTY, FLYING -- replaces --> REPLACING or FINISHING -- answered --> CLEAN, DIRTY, or gone
+ */
+/* clang-format on */
 
 enum { NOTE_MIN = 20 * 1024 }; /* room in which any STATE fits */
 
@@ -120,7 +122,8 @@ size_t spool_progress_need(const struct spool *sp)
 	size_t need = NOTE_MIN;
 
 	for (unsigned i = 1; i <= sp->nsegments; i++)
-		if (sp->segments[i] && sp->segments[i]->wants_dead && dead_size(sp->segments[i]) > need)
+		if (sp->segments[i] && sp->segments[i]->wants_dead &&
+		    dead_size(sp->segments[i]) > need)
 			need = dead_size(sp->segments[i]);
 	return need;
 }
@@ -133,7 +136,8 @@ static size_t left(const struct spool_batch *b, size_t limit)
 }
 
 /* write_done - one DONE about s: false when there was no room for a single ordinal */
-static bool write_done(struct spool *sp, struct spool_batch *b, struct spool_segment *s, size_t limit)
+static bool write_done(struct spool *sp, struct spool_batch *b, struct spool_segment *s,
+		       size_t limit)
 {
 	struct spool_place place = { s->number, 0, s->header.epoch };
 	size_t least = spool_record_size(spool_done_size(2)), max;
@@ -143,8 +147,10 @@ static bool write_done(struct spool *sp, struct spool_batch *b, struct spool_seg
 	if (left(b, limit) < least)
 		return false;
 	max = (left(b, limit) - least) / 4 + 2;
-	n = spool_segment_take_pending(s, sp->scratch, max < SPOOL_DONE_MAX ? (uint32_t)max : SPOOL_DONE_MAX);
-	p = spool_batch_add(b, &(struct spool_record){ .length = (uint32_t)spool_done_size(n), .type = SPOOL_DONE });
+	n = spool_segment_take_pending(s, sp->scratch,
+				       max < SPOOL_DONE_MAX ? (uint32_t)max : SPOOL_DONE_MAX);
+	p = spool_batch_add(b, &(struct spool_record){ .length = (uint32_t)spool_done_size(n),
+						       .type = SPOOL_DONE });
 	p = spool_done_put(p, &place, n);
 	for (uint32_t i = 0; i < n; i++)
 		p = spool_put32(p, sp->scratch[i]);
@@ -165,18 +171,24 @@ static void write_all_done(struct spool *sp, struct spool_batch *b, size_t limit
 	b->has_all_pending = true;
 }
 
-static void write_dead(struct spool *sp, struct spool_batch *b, struct spool_segment *s, size_t limit)
+static void write_dead(struct spool *sp, struct spool_batch *b, struct spool_segment *s,
+		       size_t limit)
 {
 	bool closed = s->state == SPOOL_SEGMENT_CLOSED || s->state == SPOOL_SEGMENT_SUSPECT;
-	struct spool_bits bits = { { s->number, 0, s->header.epoch }, s->ordinals, STR_NONE,
-				   closed ? s->end.end : 0, closed ? s->end.lsn : 0 };
+	struct spool_bits bits = { { s->number, 0, s->header.epoch },
+				   s->ordinals,
+				   STR_NONE,
+				   closed ? s->end.end : 0,
+				   closed ? s->end.lsn : 0 };
 	char *p;
 
 	if (left(b, limit) < dead_size(s)) {
 		set_dirty(sp);
 		return;
 	}
-	p = spool_batch_add(b, &(struct spool_record){ .length = (uint32_t)spool_dead_size(s->ordinals), .type = SPOOL_DEAD });
+	p = spool_batch_add(
+		b, &(struct spool_record){ .length = (uint32_t)spool_dead_size(s->ordinals),
+					   .type = SPOOL_DEAD });
 	p = spool_dead_put(p, &bits);
 	for (uint32_t i = 0; i < spool_round(s->ordinals, 64) / 64; i++)
 		p = spool_put64(p, s->finished[i]);
@@ -185,7 +197,8 @@ static void write_dead(struct spool *sp, struct spool_batch *b, struct spool_seg
 }
 
 /* write_state - false: no room */
-static bool write_state(struct spool *sp, struct spool_batch *b, struct spool_handle *h, size_t limit)
+static bool write_state(struct spool *sp, struct spool_batch *b, struct spool_handle *h,
+			size_t limit)
 {
 	struct spool_place place = { h->segment, h->ordinal, segment_of(sp, h)->header.epoch };
 	struct spool_state state = { 0 };
@@ -197,8 +210,9 @@ static bool write_state(struct spool *sp, struct spool_batch *b, struct spool_ha
 	recipients = sp->o.owner.state(sp->o.owner.arg, h, &state);
 	size = spool_state_size(recipients, &state);
 	assert(state.blob.n <= SPOOL_BLOB_MAX && recipients <= SPOOL_RECIPIENTS);
-	spool_state_put(spool_batch_add(b, &(struct spool_record){ .length = (uint32_t)size, .type = SPOOL_STATE }), &place,
-			recipients, &state);
+	spool_state_put(spool_batch_add(b, &(struct spool_record){ .length = (uint32_t)size,
+								   .type = SPOOL_STATE }),
+			&place, recipients, &state);
 	set_phase(h, SPOOL_PHASE_FLYING, &b->flying);
 	return true;
 }
@@ -238,7 +252,8 @@ void spool_progress_landed(struct spool *sp, struct spool_batch *b)
 
 	for (size_t at = b->notes; spool_batch_next(b, &at, &r);)
 		if (r.type == SPOOL_DEAD && spool_dead_get(r.payload, &bits))
-			spool_segment_hold_only(sp->segments[bits.place.segment], b->segment->number);
+			spool_segment_hold_only(sp->segments[bits.place.segment],
+						b->segment->number);
 	while ((node = list_take(&b->flying))) {
 		noted(sp, handle_of(node), b->segment);
 		settle(sp, handle_of(node));
@@ -279,7 +294,8 @@ void spool_progress_revert(struct spool *sp, struct spool_batch *b)
 
 /* With a submit */
 
-void spool_progress_arrived(struct spool *sp, struct spool_submit *s, const struct spool_segment *in)
+void spool_progress_arrived(struct spool *sp, struct spool_submit *s,
+			    const struct spool_segment *in)
 {
 	struct list *node;
 

@@ -2,8 +2,8 @@
  * spool_recent - the ids that were finished last.
  *
  * What        a set of bounded size; the oldest id gives way.
- * Why         an edge that never saw its answer repeats a submit whose message may be delivered already: it must not be
- *             delivered twice.
+ * Why         an edge that never saw its answer repeats a submit whose message may be delivered
+ *             already: it must not be delivered twice.
  * Fails       init: no memory.
  */
 #ifndef SPOOL_RECENT_H
@@ -13,7 +13,7 @@
 #include "id.h"
 
 struct spool_recent {
-	struct id *ids;         /* a ring */
+	struct id *ids;          /* a ring */
 	uint32_t *heads, *links; /* chains of ring places, plus one; 0: the end */
 	uint32_t cap, mask, count, oldest;
 };

@@ -77,7 +77,8 @@ bool spool_header_get(const char from[SPOOL_HEADER_SIZE], struct spool_header *h
 int spool_header_pick(const char block[SPOOL_BLOCK], struct spool_header *h)
 {
 	struct spool_header other;
-	bool first = spool_header_get(block, h), second = spool_header_get(block + SPOOL_HEADER_COPY, &other);
+	bool first = spool_header_get(block, h),
+	     second = spool_header_get(block + SPOOL_HEADER_COPY, &other);
 
 	if (!second || (first && h->epoch >= other.epoch))
 		return first ? 0 : -1;
@@ -120,7 +121,8 @@ bool spool_head_get(const char from[SPOOL_BATCH_HEAD], struct spool_head *h)
 	h->number = wire_get_u32(&w);
 	h->block = wire_get_u32(&w);
 	wire_get_u32(&w);
-	return wire_get_u32(&w) == crc32c(spool_seed(h->epoch, h->salt), from, SPOOL_BATCH_HEAD - 4) &&
+	return wire_get_u32(&w) ==
+		       crc32c(spool_seed(h->epoch, h->salt), from, SPOOL_BATCH_HEAD - 4) &&
 	       h->length >= SPOOL_BATCH_HEAD;
 }
 
@@ -144,7 +146,8 @@ void spool_record_put(char *to, const struct spool_record *r)
 	p = spool_put16(p, 0);
 	memcpy(p, r->id.b, sizeof r->id.b);
 	spool_put64(p + sizeof r->id.b, 0);
-	memset(to + SPOOL_RECORD_HEAD + r->length, 0, spool_record_size(r->length) - SPOOL_RECORD_HEAD - r->length);
+	memset(to + SPOOL_RECORD_HEAD + r->length, 0,
+	       spool_record_size(r->length) - SPOOL_RECORD_HEAD - r->length);
 }
 
 void spool_record_place(char *to, uint64_t lsn, uint32_t ordinal)

@@ -1,5 +1,6 @@
-/* Recovery: what a crash left becomes what is known. It writes only copies of what is damaged, and the second header of a segment,
- * so that it may be interrupted and begun again at any point; new notes, among them where the torn segment ends, go out with the first batch. */
+/* Recovery: what a crash left becomes what is known. It writes only copies of what is damaged, and
+ * the second header of a segment, so that it may be interrupted and begun again at any point; new
+ * notes, among them where the torn segment ends, go out with the first batch. */
 #include "spool_core.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@ struct recovery {
 	struct spool_replay *replay;
 	struct fault *why;
 	int failed;
-	uint8_t folders[256 / 8];       /* of slots: a bit for each that is there */
+	uint8_t folders[256 / 8]; /* of slots: a bit for each that is there */
 };
 
 /* Setting aside */
@@ -54,17 +55,19 @@ static int copy_to(struct spool_file *f, int from, const char *path, const struc
 	return rc < 0 ? -1 : f->sync_dir(f, "corrupt");
 }
 
-/* copy_aside - the damaged bytes under a name that tells where they come from: the same one if recovery runs again */
+/* copy_aside - the damaged bytes under a name that tells where they come from: the same one if
+ * recovery runs again */
 static int copy_aside(struct recovery *y, const struct spool_damage *d, char path[COPY_PATH])
 {
 	const struct spool_replay_segment *s = &y->replay->segments[d->segment];
 
-	snprintf(path, COPY_PATH, "corrupt/%08u-%016llx-%08llx", d->segment, (unsigned long long)s->header.epoch,
-		 (unsigned long long)d->offset);
+	snprintf(path, COPY_PATH, "corrupt/%08u-%016llx-%08llx", d->segment,
+		 (unsigned long long)s->header.epoch, (unsigned long long)d->offset);
 	return copy_to(y->sp->file, s->fd, path, d);
 }
 
-/* copy_slot - what is left of a body whose message cannot be delivered; a slot that is not there needs no copy */
+/* copy_slot - what is left of a body whose message cannot be delivered; a slot that is not there
+ * needs no copy */
 static int copy_slot(struct recovery *y, unsigned number, const char *record)
 {
 	struct spool_file *f = y->sp->file;
@@ -123,8 +126,9 @@ static int make_folders(struct spool *sp, struct fault *why)
 	return 0;
 }
 
-/* sync_open_ends - what was written last may be in the cache alone (killed), or only seem to be there (a failed sync): bring it
- * to the disk if that works, and in any case read what the disk has */
+/* sync_open_ends - what was written last may be in the cache alone (killed), or only seem to be
+ * there (a failed sync): bring it to the disk if that works, and in any case read what the disk
+ * has */
 static void sync_open_ends(struct spool *sp, struct spool_replay *r)
 {
 	for (unsigned i = 1; i <= r->nsegments; i++) {
@@ -143,7 +147,8 @@ static void sync_open_ends(struct spool *sp, struct spool_replay *r)
 
 /* Segments */
 
-/* even_header - freeing it was interrupted between its two headers, or one is damaged: the good one becomes both */
+/* even_header - freeing it was interrupted between its two headers, or one is damaged: the good one
+ * becomes both */
 static void even_header(struct spool *sp, const struct spool_replay_segment *from, unsigned number)
 {
 	struct fault why;
@@ -155,7 +160,8 @@ static void even_header(struct spool *sp, const struct spool_replay_segment *fro
 	sp->o.owner.failed(sp->o.owner.arg, "spool.recover", &why);
 }
 
-static struct spool_segment *adopt(struct spool *sp, struct spool_replay_segment *from, unsigned number)
+static struct spool_segment *adopt(struct spool *sp, struct spool_replay_segment *from,
+				   unsigned number)
 {
 	struct spool_segment *s = spool_segment_new(number);
 
@@ -171,7 +177,8 @@ static struct spool_segment *adopt(struct spool *sp, struct spool_replay_segment
 	return s;
 }
 
-/* adopt_messages - what is neither finished nor found alive is damaged or void: nothing is ever noted about it */
+/* adopt_messages - what is neither finished nor found alive is damaged or void: nothing is ever
+ * noted about it */
 static int adopt_messages(struct spool_segment *s, const struct spool_replay_segment *from)
 {
 	if (!spool_segment_bits(s, from->count))
@@ -184,13 +191,16 @@ static int adopt_messages(struct spool_segment *s, const struct spool_replay_seg
 	return 0;
 }
 
-static int adopt_used(struct spool *sp, struct spool_segment *s, const struct spool_replay_segment *from)
+static int adopt_used(struct spool *sp, struct spool_segment *s,
+		      const struct spool_replay_segment *from)
 {
 	s->tail = from->tail;
 	s->is_end_durable = spool_replay_is_closed(from);
 	s->end = from->end;
-	if (!s->is_end_durable) /* sealed where its last good batch ends: nothing is ever appended behind a torn tail */
-		s->end = (struct spool_end){ s->number, s->header.epoch, from->tail, from->lsn_next, sp->lsn, 0 };
+	/* sealed where its last good batch ends: nothing is ever appended behind a torn tail */
+	if (!s->is_end_durable)
+		s->end = (struct spool_end){ s->number,      s->header.epoch, from->tail,
+					     from->lsn_next, sp->lsn,         0 };
 	spool_segment_set(s, SPOOL_SEGMENT_CLOSED);
 	return adopt_messages(s, from);
 }
@@ -244,7 +254,8 @@ static void link_handle(struct spool *sp, struct spool_handle *h, const struct s
 		.noted = v->message->state_lsn ? v->message->state_segment : 0,
 		.slot = (uint16_t)v->accept->slot,
 		.phase = SPOOL_PHASE_CLEAN,
-		.blocks = (uint16_t)(spool_round(v->message->accept.size, SPOOL_BLOCK) / SPOOL_BLOCK),
+		.blocks =
+			(uint16_t)(spool_round(v->message->accept.size, SPOOL_BLOCK) / SPOOL_BLOCK),
 	};
 	list_init(&h->moving);
 	list_init(&h->living);
@@ -257,10 +268,11 @@ static void link_handle(struct spool *sp, struct spool_handle *h, const struct s
 static void set_aside(struct recovery *y, const struct spool_replay_view *v)
 {
 	struct spool *sp = y->sp;
-	struct spool_damage d = { v->segment, v->message->accept.offset, v->message->accept.size, v->slot_trouble, &v->id };
+	struct spool_damage d = { v->segment, v->message->accept.offset, v->message->accept.size,
+				  v->slot_trouble, &v->id };
 	char path[COPY_PATH];
-	bool is_copied = copy_aside(y, &d, path) == 0 &&
-			 (v->accept->slot > SPOOL_SLOTS_MAX || copy_slot(y, v->accept->slot, path) == 0);
+	bool is_copied = copy_aside(y, &d, path) == 0 && (v->accept->slot > SPOOL_SLOTS_MAX ||
+							  copy_slot(y, v->accept->slot, path) == 0);
 
 	counter_add(COUNTER_SPOOL_CORRUPT, 1);
 	sp->o.owner.damaged(sp->o.owner.arg, &d, is_copied ? path : NULL);
@@ -308,7 +320,8 @@ static void see_slot(void *arg, const char *name)
 	char *end;
 	unsigned long number = strtoul(name, &end, 16);
 
-	if (*end || strlen(name) != 4 || number == 0 || number > SPOOL_SLOTS_MAX || spool_slots_get(y->sp, (unsigned)number))
+	if (*end || strlen(name) != 4 || number == 0 || number > SPOOL_SLOTS_MAX ||
+	    spool_slots_get(y->sp, (unsigned)number))
 		return;
 	if (spool_slots_found(y->sp, (unsigned)number, y->why) < 0)
 		y->failed = -1;

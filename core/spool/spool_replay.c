@@ -7,8 +7,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { SMALLEST_CAP = 256, STATE_RECORD_MAX = 32 * 1024, SUM_CHUNK = 256 * 1024, FIRST_STRIDE = 64 * 1024, STRIDE = 1024 * 1024 };
-#define WINDOW (SPOOL_WINDOW + STATE_RECORD_MAX) /* and behind it room for a STATE */
+enum {
+	SMALLEST_CAP = 256,
+	STATE_RECORD_MAX = 32 * 1024,
+	SUM_CHUNK = 256 * 1024,
+	FIRST_STRIDE = 64 * 1024,
+	STRIDE = 1024 * 1024
+};
+#define WINDOW  (SPOOL_WINDOW + STATE_RECORD_MAX) /* and behind it room for a STATE */
 #define HOLDERS ((SPOOL_SEGMENTS_MAX + 8) / 8)
 
 void spool_segment_path(char path[24], unsigned number)
@@ -23,14 +29,18 @@ void spool_slot_path(char path[24], unsigned number)
 
 /* What records say */
 
-static struct spool_replay_segment *segment_of(struct spool_replay *r, uint32_t number, uint64_t epoch)
+static struct spool_replay_segment *segment_of(struct spool_replay *r, uint32_t number,
+					       uint64_t epoch)
 {
 	struct spool_replay_segment *s;
 
 	if (number == 0 || number > r->nsegments)
 		return NULL;
 	s = &r->segments[number];
-	return s->state >= SPOOL_REPLAY_FREE && s->state != SPOOL_REPLAY_BROKEN && s->header.epoch == epoch ? s : NULL;
+	return s->state >= SPOOL_REPLAY_FREE && s->state != SPOOL_REPLAY_BROKEN &&
+			       s->header.epoch == epoch
+		       ? s
+		       : NULL;
 }
 
 static void fail(struct spool_replay *r, const char *what)
@@ -41,7 +51,8 @@ static void fail(struct spool_replay *r, const char *what)
 }
 
 /* message_at - the table's row, made if need be; NULL: an ordinal that cannot be, or no memory */
-static struct spool_replay_message *message_at(struct spool_replay *r, struct spool_replay_segment *s, uint32_t ordinal)
+static struct spool_replay_message *message_at(struct spool_replay *r,
+					       struct spool_replay_segment *s, uint32_t ordinal)
 {
 	if (ordinal >= s->size / SPOOL_RECORD_HEAD)
 		return NULL;
@@ -83,7 +94,8 @@ static void see_accept(struct spool_replay *r, const struct spool_record *record
 	if (!m || record->lsn < m->lsn)
 		return;
 	m->lsn = record->lsn;
-	m->accept = (struct spool_span){ (uint32_t)offset, (uint32_t)spool_record_size(record->length) };
+	m->accept = (struct spool_span){ (uint32_t)offset,
+					 (uint32_t)spool_record_size(record->length) };
 }
 
 static void see_state(struct spool_replay *r, const struct spool_record *record, uint64_t offset)
@@ -102,7 +114,8 @@ static void see_state(struct spool_replay *r, const struct spool_record *record,
 		return;
 	m->state_lsn = record->lsn;
 	m->state_segment = (uint16_t)r->walking;
-	m->state = (struct spool_span){ (uint32_t)offset, (uint32_t)spool_record_size(record->length) };
+	m->state = (struct spool_span){ (uint32_t)offset,
+					(uint32_t)spool_record_size(record->length) };
 }
 
 static void kill(struct spool_replay *r, struct spool_replay_segment *s, uint32_t ordinal)
@@ -113,11 +126,12 @@ static void kill(struct spool_replay *r, struct spool_replay_segment *s, uint32_
 		m->is_dead = true;
 }
 
-static void see_done(struct spool_replay *r, const struct spool_record *record)
+static void see_done(struct spool_replay *r, const struct spool_record *record, uint64_t offset)
 {
 	struct spool_replay_segment *s;
 	struct spool_bits bits;
 
+	(void)offset;
 	if (!spool_done_get(record->payload, &bits))
 		return;
 	s = segment_of(r, bits.place.segment, bits.place.epoch);
@@ -138,11 +152,21 @@ static void see_end(struct spool_replay *r, const struct spool_end *end)
 	hold(r, s);
 }
 
-static void see_dead(struct spool_replay *r, const struct spool_record *record)
+static void see_close(struct spool_replay *r, const struct spool_record *record, uint64_t offset)
+{
+	struct spool_end end;
+
+	(void)offset;
+	if (spool_end_get(record->payload, &end))
+		see_end(r, &end);
+}
+
+static void see_dead(struct spool_replay *r, const struct spool_record *record, uint64_t offset)
 {
 	struct spool_replay_segment *s;
 	struct spool_bits bits;
 
+	(void)offset;
 	if (!spool_dead_get(record->payload, &bits))
 		return;
 	s = segment_of(r, bits.place.segment, bits.place.epoch);
@@ -153,43 +177,30 @@ static void see_dead(struct spool_replay *r, const struct spool_record *record)
 		if (spool_dead_at(&bits, i))
 			kill(r, s, i);
 	if (bits.end)
-		see_end(r, &(struct spool_end){ bits.place.segment, bits.place.epoch, bits.end, bits.lsn, bits.lsn, 0 });
+		see_end(r, &(struct spool_end){ bits.place.segment, bits.place.epoch, bits.end,
+						bits.lsn, bits.lsn, 0 });
 }
 
 static void see(void *arg, const struct spool_record *record, uint64_t offset)
 {
+	/* clang-format off */
+	static void (*const see_type[])(struct spool_replay *, const struct spool_record *, uint64_t) = {
+		[SPOOL_ACCEPT] = see_accept, [SPOOL_STATE] = see_state, [SPOOL_DONE] = see_done,
+		[SPOOL_DEAD] = see_dead, [SPOOL_CLOSE] = see_close, [SPOOL_ABORT] = see_close,
+	};
+	/* clang-format on */
 	struct spool_replay *r = arg;
-	struct spool_end end;
+	bool is_readable = !(record->flags & SPOOL_SEALED);
+	bool is_known = record->type < COUNT(see_type) && see_type[record->type];
 
-	if (record->flags & SPOOL_SEALED) {
-		if (!(record->flags & SPOOL_MAY_SKIP))
-			fail(r, "its records are sealed and there is no key");
+	if ((!is_readable || !is_known) && record->flags & SPOOL_MAY_SKIP)
 		return;
-	}
-	if (r->is_first_look && record->type != SPOOL_CLOSE && record->type != SPOOL_ABORT)
-		return;
-	switch (record->type) {
-	case SPOOL_ACCEPT:
-		see_accept(r, record, offset);
-		break;
-	case SPOOL_STATE:
-		see_state(r, record, offset);
-		break;
-	case SPOOL_DONE:
-		see_done(r, record);
-		break;
-	case SPOOL_DEAD:
-		see_dead(r, record);
-		break;
-	case SPOOL_CLOSE:
-	case SPOOL_ABORT:
-		if (spool_end_get(record->payload, &end))
-			see_end(r, &end);
-		break;
-	default: /* a number from the disk, not one of our enum */
-		if (!(record->flags & SPOOL_MAY_SKIP))
-			fail(r, "it has records of a newer release");
-	}
+	if (!is_readable)
+		fail(r, "its records are sealed and there is no key");
+	else if (!is_known)
+		fail(r, "it has records of a newer release");
+	else if (!r->is_first_look || see_type[record->type] == see_close)
+		see_type[record->type](r, record, offset);
 }
 
 static void see_damage(void *arg, const struct spool_damage *d)
@@ -241,7 +252,8 @@ static bool is_blank(struct spool_replay *r, struct spool_replay_segment *s)
 	for (uint64_t at = 0; at < s->size; at += SPOOL_BLOCK) {
 		size_t n = s->size - at < SPOOL_BLOCK ? (size_t)(s->size - at) : SPOOL_BLOCK;
 
-		if (spool_file_read_all(r->file, s->fd, r->window, n, at) < 0 || !sodium_is_zero((unsigned char *)r->window, n))
+		if (spool_file_read_all(r->file, s->fd, r->window, n, at) < 0 ||
+		    !sodium_is_zero((unsigned char *)r->window, n))
 			return false;
 	}
 	return true;
@@ -263,7 +275,8 @@ static void open_segment(struct spool_replay *r, unsigned number)
 	r->walking = number;
 	s->fd = r->file->open(r->file, path, SPOOL_FILE_WRITE);
 	if (s->fd < 0 && (errno == EACCES || errno == EROFS))
-		s->fd = r->file->open(r->file, path, SPOOL_FILE_READ); /* a tool on a copy that it may only read */
+		/* a tool on a copy that it may only read */
+		s->fd = r->file->open(r->file, path, SPOOL_FILE_READ);
 	size = s->fd < 0 ? -1 : r->file->size(r->file, s->fd);
 	s->state = SPOOL_REPLAY_BROKEN;
 	if (size < 0) {
@@ -272,7 +285,8 @@ static void open_segment(struct spool_replay *r, unsigned number)
 	}
 	s->size = (uint64_t)size < SPOOL_SEGMENT_MAX ? (uint64_t)size : SPOOL_SEGMENT_MAX;
 	s->copy = -1;
-	if (s->size >= SPOOL_BLOCK && spool_file_read_all(r->file, s->fd, r->window, SPOOL_BLOCK, 0) == 0)
+	if (s->size >= SPOOL_BLOCK &&
+	    spool_file_read_all(r->file, s->fd, r->window, SPOOL_BLOCK, 0) == 0)
 		pick_header(r, s);
 	if (s->copy >= 0 && s->header.number == number) {
 		s->state = SPOOL_REPLAY_FREE;
@@ -281,7 +295,8 @@ static void open_segment(struct spool_replay *r, unsigned number)
 	} else if (is_blank(r, s)) {
 		s->state = SPOOL_REPLAY_RAW;
 	} else {
-		damaged(r, (struct spool_span){ 0, (uint32_t)s->size }, "it has no header; nothing in it can be used");
+		damaged(r, (struct spool_span){ 0, (uint32_t)s->size },
+			"it has no header; nothing in it can be used");
 	}
 }
 
@@ -371,7 +386,8 @@ static unsigned *in_order(struct spool_replay *r, unsigned *count)
 	for (unsigned i = 1; order && i <= r->nsegments; i++) {
 		unsigned at = n;
 
-		if (r->segments[i].state != SPOOL_REPLAY_FREE && r->segments[i].state != SPOOL_REPLAY_USED)
+		if (r->segments[i].state != SPOOL_REPLAY_FREE &&
+		    r->segments[i].state != SPOOL_REPLAY_USED)
 			continue;
 		while (at > 0 && r->segments[order[at - 1]].lsn_first > r->segments[i].lsn_first)
 			at--;
@@ -421,7 +437,8 @@ int spool_replay_run(struct spool_replay *r, struct fault *why)
 
 /* What lives */
 
-static int load(struct spool_replay *r, unsigned segment, struct spool_span span, char *to, struct spool_record *record)
+static int load(struct spool_replay *r, unsigned segment, struct spool_span span, char *to,
+		struct spool_record *record)
 {
 	struct spool_replay_segment *s = &r->segments[segment];
 	uint32_t seed = spool_seed(s->header.epoch, s->header.salt);
@@ -429,7 +446,10 @@ static int load(struct spool_replay *r, unsigned segment, struct spool_span span
 
 	if (spool_file_read_all(r->file, s->fd, to, span.size, span.offset) < 0)
 		return -1;
-	return spool_record_take(&in, seed, record) == STEP_DONE && spool_record_is_whole(record, seed) ? 0 : -1;
+	return spool_record_take(&in, seed, record) == STEP_DONE &&
+			       spool_record_is_whole(record, seed)
+		       ? 0
+		       : -1;
 }
 
 static const char *sum_slot(struct spool_replay *r, int fd, const struct spool_accept *a)
@@ -440,7 +460,8 @@ static const char *sum_slot(struct spool_replay *r, int fd, const struct spool_a
 
 	crypto_generichash_init(&hash, NULL, 0, SPOOL_SUM);
 	while (chunk && at < a->slot_length) {
-		size_t n = a->slot_length - at < SUM_CHUNK ? (size_t)(a->slot_length - at) : SUM_CHUNK;
+		size_t n =
+			a->slot_length - at < SUM_CHUNK ? (size_t)(a->slot_length - at) : SUM_CHUNK;
 
 		if (spool_file_read_all(r->file, fd, chunk, n, at) < 0)
 			break;
@@ -454,8 +475,9 @@ static const char *sum_slot(struct spool_replay *r, int fd, const struct spool_a
 	return memcmp(sum, a->slot_sum, sizeof sum) == 0 ? NULL : "its slot holds other bytes";
 }
 
-/* slot_trouble - a slot is reused only when that its message is finished is durable. When nothing is damaged its length is
- * proof enough; else the note may be what was damaged, and another message's body may lie there: then the sum decides. */
+/* slot_trouble - a slot is reused only when that its message is finished is durable. When nothing
+ * is damaged its length is proof enough; else the note may be what was damaged, and another
+ * message's body may lie there: then the sum decides. */
 static const char *slot_trouble(struct spool_replay *r, const struct spool_accept *a)
 {
 	const char *trouble = NULL;
@@ -481,7 +503,8 @@ static const char *slot_trouble(struct spool_replay *r, const struct spool_accep
 }
 
 /* with_state - put the latest state in place of the one the message came with */
-static void with_state(struct spool_replay *r, const struct spool_replay_message *m, struct spool_accept *a)
+static void with_state(struct spool_replay *r, const struct spool_replay_message *m,
+		       struct spool_accept *a)
 {
 	struct spool_record record;
 	struct spool_place place;
@@ -491,20 +514,24 @@ static void with_state(struct spool_replay *r, const struct spool_replay_message
 	if (m->state_lsn == 0 || m->state.size > STATE_RECORD_MAX)
 		return;
 	if (load(r, m->state_segment, m->state, r->window + SPOOL_WINDOW, &record) == 0 &&
-	    spool_state_get(record.payload, &place, &recipients, &state) && recipients == a->recipients)
+	    spool_state_get(record.payload, &place, &recipients, &state) &&
+	    recipients == a->recipients)
 		a->state = state;
 }
 
-static int give(struct spool_replay *r, unsigned segment, uint32_t ordinal, int (*each)(void *, const struct spool_replay_view *),
-		void *arg)
+static int give(struct spool_replay *r, unsigned segment, uint32_t ordinal,
+		spool_replay_each_fn *each, void *arg)
 {
 	const struct spool_replay_message *m = &r->segments[segment].messages[ordinal];
-	struct spool_replay_view view = { .segment = (uint16_t)segment, .ordinal = ordinal, .message = m };
+	struct spool_replay_view view = { .segment = (uint16_t)segment,
+					  .ordinal = ordinal,
+					  .message = m };
 	struct spool_record record;
 	struct spool_accept accept;
 
 	r->walking = segment;
-	if (load(r, segment, m->accept, r->window, &record) < 0 || !spool_accept_get(record.payload, &accept)) {
+	if (load(r, segment, m->accept, r->window, &record) < 0 ||
+	    !spool_accept_get(record.payload, &accept)) {
 		damaged(r, m->accept, "a message that cannot be read");
 		r->segments[segment].is_pinned = true;
 		return 0;
@@ -522,7 +549,7 @@ static bool is_living(const struct spool_replay_message *m)
 	return m->lsn != 0 && !m->is_dead;
 }
 
-int spool_replay_each(struct spool_replay *r, int (*each)(void *arg, const struct spool_replay_view *v), void *arg,
+int spool_replay_each(struct spool_replay *r, spool_replay_each_fn *each, void *arg,
 		      struct fault *why)
 {
 	unsigned count, *order = in_order(r, &count);
@@ -539,7 +566,8 @@ int spool_replay_each(struct spool_replay *r, int (*each)(void *arg, const struc
 	return rc;
 }
 
-void spool_replay_finished(struct spool_replay *r, bool (*each)(void *arg, const struct id *id), void *arg)
+void spool_replay_finished(struct spool_replay *r, bool (*each)(void *arg, const struct id *id),
+			   void *arg)
 {
 	unsigned count, *order = in_order(r, &count);
 	struct spool_record record;
@@ -551,7 +579,8 @@ void spool_replay_finished(struct spool_replay *r, bool (*each)(void *arg, const
 		for (uint32_t o = s->count; more && o > 0; o--) {
 			const struct spool_replay_message *m = &s->messages[o - 1];
 
-			if (m->lsn != 0 && m->is_dead && load(r, order[i - 1], m->accept, r->window, &record) == 0)
+			if (m->lsn != 0 && m->is_dead &&
+			    load(r, order[i - 1], m->accept, r->window, &record) == 0)
 				more = each(arg, &record.id);
 		}
 	}

@@ -137,7 +137,8 @@ uint32_t spool_segment_take_pending(struct spool_segment *s, uint32_t *to, uint3
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < spool_round(s->ordinals, 64) / 64 && n < max && n < s->npending; i++)
+	for (uint32_t i = 0; i < spool_round(s->ordinals, 64) / 64 && n < max && n < s->npending;
+	     i++)
 		while (s->pending[i] && n < max) {
 			to[n++] = i * 64 + (uint32_t)__builtin_ctzll(s->pending[i]);
 			s->pending[i] &= s->pending[i] - 1;
@@ -170,7 +171,8 @@ static int write_copy(struct spool_file *f, int fd, int copy, const char bytes[S
 	return f->sync(f, fd);
 }
 
-int spool_segment_write_header(struct spool_file *f, int fd, int first, const struct spool_header *h)
+int spool_segment_write_header(struct spool_file *f, int fd, int first,
+			       const struct spool_header *h)
 {
 	char bytes[SPOOL_HEADER_SIZE];
 

@@ -14,8 +14,9 @@
 
 enum { GROUP = 256, GROW_BELOW = SPOOL_STREAMS }; /* whatever begins at once finds them made */
 
-/* FREE -- open --> OPEN -- submit --> CLOSING -- synced --> USED -- its last message is finished --> LEAVING
-   OPEN, CLOSING, USED -- abort, refused --> CLEARING; LEAVING -- that is durable --> CLEARING -- truncated --> FREE */
+/* FREE -- open --> OPEN -- submit --> CLOSING -- synced --> USED -- its last message is finished
+ * --> LEAVING OPEN, CLOSING, USED -- abort, refused --> CLEARING; LEAVING -- that is durable -->
+ * CLEARING -- truncated --> FREE */
 enum slot_state { SLOT_FREE, SLOT_OPEN, SLOT_CLOSING, SLOT_USED, SLOT_LEAVING, SLOT_CLEARING };
 
 struct stream { /* what a slot needs while it is written */
@@ -24,24 +25,24 @@ struct stream { /* what a slot needs while it is written */
 };
 
 struct spool_slot {
-	struct list node;       /* idle, leaving */
+	struct list node; /* idle, leaving */
 	struct spool *spool;
 	uint32_t number;
 	enum slot_state state;
 	int fd;
-	unsigned messages;      /* living ones whose body is in it */
+	unsigned messages; /* living ones whose body is in it */
 	struct stream *stream;
-	uint64_t length, written;       /* appended; of those, in the file */
+	uint64_t length, written; /* appended; of those, in the file */
 	void (*moved)(void *arg);
 	void *arg;
-	struct spool_submit *submit;    /* CLOSING */
+	struct spool_submit *submit; /* CLOSING */
 	int error;
 	/* of the job under way */
 	struct spool_job job;
 	bool is_busy;
-	int result;             /* errno or 0; the job's until it is done */
-	uint64_t upto;          /* write until there */
-	bool is_last;           /* and then sync */
+	int result;    /* errno or 0; the job's until it is done */
+	uint64_t upto; /* write until there */
+	bool is_last;  /* and then sync */
 	uint8_t sum[SPOOL_SUM];
 };
 
@@ -109,7 +110,8 @@ static void set_state(struct spool_slot *slot, enum slot_state state)
 	slot->state = state;
 }
 
-static void put_job(struct spool_slot *slot, void (*work)(struct spool_job *), void (*done)(struct spool_job *))
+static void put_job(struct spool_slot *slot, void (*work)(struct spool_job *),
+		    void (*done)(struct spool_job *))
 {
 	slot->job.work = work;
 	slot->job.done = done;
@@ -143,7 +145,8 @@ static void clear_done(struct spool_job *job)
 
 	slot->is_busy = false;
 	if (slot->result) {
-		failed(slot, "clearing"); /* it stays CLEARING: not used again before the next start */
+		/* it stays CLEARING: not used again before the next start */
+		failed(slot, "clearing");
 		return;
 	}
 	set_state(slot, SLOT_FREE);
@@ -216,7 +219,8 @@ static void write_done(struct spool_job *job)
 	slot->submit = NULL;
 }
 
-struct spool_slot *spool_slot_open(struct spool *sp, void (*moved)(void *arg), void *arg, struct spool_refusal *why)
+struct spool_slot *spool_slot_open(struct spool *sp, void (*moved)(void *arg), void *arg,
+				   struct spool_refusal *why)
 {
 	struct list *idle = sp->slots.nstreams == 0 ? NULL : list_take(&sp->slots.idle);
 	struct spool_slot *slot;
@@ -227,7 +231,8 @@ struct spool_slot *spool_slot_open(struct spool *sp, void (*moved)(void *arg), v
 	}
 	slot = LIST_ITEM(idle, struct spool_slot, node);
 	sp->slots.free--;
-	slot->stream = (struct stream *)(void *)sp->slots.windows + sp->slots.streams[--sp->slots.nstreams];
+	slot->stream = (struct stream *)(void *)sp->slots.windows +
+		       sp->slots.streams[--sp->slots.nstreams];
 	crypto_generichash_init(&slot->stream->hash, NULL, 0, SPOOL_SUM);
 	slot->length = slot->written = 0;
 	slot->moved = moved;
@@ -252,7 +257,8 @@ void spool_slot_append(struct spool *sp, struct spool_slot *slot, struct str byt
 	if (slot->error)
 		return;
 	while (bytes.n > 0) {
-		size_t at = slot->length % SPOOL_SLOT_WINDOW, n = (size_t)least(bytes.n, SPOOL_SLOT_WINDOW - at);
+		size_t at = slot->length % SPOOL_SLOT_WINDOW,
+		       n = (size_t)least(bytes.n, SPOOL_SLOT_WINDOW - at);
 
 		memcpy(slot->stream->ring + at, bytes.p, n);
 		slot->length += n;
@@ -415,7 +421,8 @@ static void make_work(struct spool_job *job)
 {
 	struct spool *sp = container_of(job, struct spool, slots.make_job);
 
-	sp->slots.make_error = make_names(sp->file, sp->slots.made_from, sp->slots.made_upto) < 0 ? errno : 0;
+	sp->slots.make_error =
+		make_names(sp->file, sp->slots.made_from, sp->slots.made_upto) < 0 ? errno : 0;
 }
 
 static void make_done(struct spool_job *job)
@@ -427,7 +434,8 @@ static void make_done(struct spool_job *job)
 	errno = sp->slots.make_error;
 	if (sp->slots.make_error)
 		fault_sys(&why, "making slots");
-	for (unsigned i = sp->slots.made_from; !sp->slots.make_error && i <= sp->slots.made_upto; i++) {
+	for (unsigned i = sp->slots.made_from; !sp->slots.make_error && i <= sp->slots.made_upto;
+	     i++) {
 		if (spool_slots_found(sp, i, &why) < 0) {
 			sp->slots.make_error = ENOMEM;
 			break;
@@ -457,15 +465,18 @@ void spool_slots_turn(struct spool *sp)
 	unsigned from;
 
 	if (!sp->flying && list_is_empty(&sp->pended))
-		spool_slots_leave(sp, &y->leaving); /* no note about a finished message is under way or to be written */
-	if (y->is_making || y->free >= GROW_BELOW || y->count >= sp->o.slots || sp->now < y->make_after)
+		/* no note about a finished message is under way or to be written */
+		spool_slots_leave(sp, &y->leaving);
+	if (y->is_making || y->free >= GROW_BELOW || y->count >= sp->o.slots ||
+	    sp->now < y->make_after)
 		return;
 	from = first_missing(sp);
 	if (from == 0)
 		return;
 	y->made_from = from;
 	y->made_upto = from;
-	while (y->made_upto < sp->o.slots && y->made_upto % GROUP != 0 && !spool_slots_get(sp, y->made_upto + 1))
+	while (y->made_upto < sp->o.slots && y->made_upto % GROUP != 0 &&
+	       !spool_slots_get(sp, y->made_upto + 1))
 		y->made_upto++;
 	y->is_making = true;
 	y->make_job.work = make_work;
@@ -475,7 +486,8 @@ void spool_slots_turn(struct spool *sp)
 
 uint64_t spool_slots_timer(const struct spool *sp)
 {
-	return !sp->slots.is_making && sp->slots.make_after > sp->now ? sp->slots.make_after : SPOOL_NEVER;
+	return !sp->slots.is_making && sp->slots.make_after > sp->now ? sp->slots.make_after
+								      : SPOOL_NEVER;
 }
 
 int spool_slots_init(struct spool *sp, struct fault *why)
@@ -486,13 +498,15 @@ int spool_slots_init(struct spool *sp, struct fault *why)
 	list_init(&y->leaving);
 	list_init(&y->ready);
 	list_init(&y->failed);
-	y->windows = mmap(NULL, SPOOL_STREAMS * sizeof(struct stream), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	y->windows = mmap(NULL, SPOOL_STREAMS * sizeof(struct stream), PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (y->windows == MAP_FAILED) {
 		y->windows = NULL;
 		return fault_set(why, "no memory for slots");
 	}
 	while (y->nstreams < SPOOL_STREAMS) {
-		y->streams[y->nstreams] = (uint8_t)(SPOOL_STREAMS - 1 - y->nstreams); /* the lowest is used first: memory */
+		/* the lowest is used first: memory */
+		y->streams[y->nstreams] = (uint8_t)(SPOOL_STREAMS - 1 - y->nstreams);
 		y->nstreams++;
 	}
 	return 0;

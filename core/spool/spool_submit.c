@@ -1,4 +1,5 @@
-/* Submit: one message becomes records in the batch that gathers, at once, or when its slot is synced. */
+/* Submit: one message becomes records in the batch that gathers, at once, or when its slot is
+ * synced. */
 #include "spool_submit.h"
 
 #include <assert.h>
@@ -59,9 +60,11 @@ static size_t measure(struct spool_submit *s)
 	for (unsigned i = 0; i < s->nreplaces; i++) {
 		const struct spool_replace *r = &s->replaces[i];
 
-		if (!r->is_done && (r->recipients > SPOOL_RECIPIENTS || r->state.blob.n > SPOOL_BLOB_MAX))
+		if (!r->is_done &&
+		    (r->recipients > SPOOL_RECIPIENTS || r->state.blob.n > SPOOL_BLOB_MAX))
 			return 0;
-		size += spool_record_size(r->is_done ? spool_done_size(1) : spool_state_size(r->recipients, &r->state));
+		size += spool_record_size(r->is_done ? spool_done_size(1)
+						     : spool_state_size(r->recipients, &r->state));
 	}
 	return size;
 }
@@ -70,9 +73,10 @@ static size_t measure(struct spool_submit *s)
 
 static char *put_accept(char *to, const struct spool_submit *s, const struct spool_variant *v)
 {
-	struct spool_record r = {
-		.length = (uint32_t)spool_accept_size(&v->accept), .type = SPOOL_ACCEPT, .variant = v->number, .id = s->id
-	};
+	struct spool_record r = { .length = (uint32_t)spool_accept_size(&v->accept),
+				  .type = SPOOL_ACCEPT,
+				  .variant = v->number,
+				  .id = s->id };
 
 	spool_record_put(to, &r);
 	spool_accept_put(to + SPOOL_RECORD_HEAD, &v->accept);
@@ -82,10 +86,12 @@ static char *put_accept(char *to, const struct spool_submit *s, const struct spo
 static char *put_replace(char *to, const struct spool *sp, const struct spool_replace *p)
 {
 	const struct spool_handle *h = p->handle;
-	struct spool_place place = { h->segment, h->ordinal, sp->segments[h->segment]->header.epoch };
+	struct spool_place place = { h->segment, h->ordinal,
+				     sp->segments[h->segment]->header.epoch };
 	struct spool_record r = { .type = p->is_done ? SPOOL_DONE : SPOOL_STATE, .id = p->id };
 
-	r.length = (uint32_t)(p->is_done ? spool_done_size(1) : spool_state_size(p->recipients, &p->state));
+	r.length = (uint32_t)(p->is_done ? spool_done_size(1)
+					 : spool_state_size(p->recipients, &p->state));
 	spool_record_put(to, &r);
 	if (p->is_done)
 		spool_put32(spool_done_put(to + SPOOL_RECORD_HEAD, &place, 1), h->ordinal);
@@ -108,7 +114,8 @@ static void take_handles(struct spool *sp, struct spool_submit *s)
 	for (unsigned i = 0; i < s->nvariants; i++) {
 		struct spool_handle *h = s->variants[i].handle;
 
-		*h = (struct spool_handle){ .phase = SPOOL_PHASE_ARRIVING, .slot = (uint16_t)s->variants[i].accept.slot };
+		*h = (struct spool_handle){ .phase = SPOOL_PHASE_ARRIVING,
+					    .slot = (uint16_t)s->variants[i].accept.slot };
 		list_init(&h->living);
 		list_init(&h->moving);
 		list_append(&s->arriving, &h->moving);
@@ -117,7 +124,8 @@ static void take_handles(struct spool *sp, struct spool_submit *s)
 		struct spool_handle *h = s->replaces[i].handle;
 
 		assert(h->phase >= SPOOL_PHASE_CLEAN && h->phase <= SPOOL_PHASE_FLYING);
-		h->again |= h->phase != SPOOL_PHASE_CLEAN; /* what it had to write is written afterwards */
+		/* what it had to write is written afterwards */
+		h->again |= h->phase != SPOOL_PHASE_CLEAN;
 		h->phase = s->replaces[i].is_done ? SPOOL_PHASE_FINISHING : SPOOL_PHASE_REPLACING;
 		list_remove(&h->moving);
 		list_append(&s->replaced, &h->moving);
@@ -128,7 +136,8 @@ static void take_handles(struct spool *sp, struct spool_submit *s)
 
 /* Answers */
 
-static void answer(struct spool *sp, struct spool_submit *s, enum spool_outcome outcome, struct spool_refusal why)
+static void answer(struct spool *sp, struct spool_submit *s, enum spool_outcome outcome,
+		   struct spool_refusal why)
 {
 	s->outcome = outcome;
 	s->why = why;
@@ -149,7 +158,8 @@ static void forget(struct spool *sp, struct spool_submit *s)
 	s->image = NULL;
 }
 
-void spool_submit_refuse(struct spool *sp, struct list *submits, struct spool_refusal why, struct list *to)
+void spool_submit_refuse(struct spool *sp, struct list *submits, struct spool_refusal why,
+			 struct list *to)
 {
 	struct list *node;
 
@@ -183,7 +193,8 @@ void spool_submit_answer(struct spool *sp)
 		if (s->is_pending)
 			forget(sp, s);
 		while ((twin = list_take(&s->twins))) {
-			submit_of(twin)->outcome = s->outcome == SPOOL_REFUSED ? SPOOL_REFUSED : SPOOL_KNOWN;
+			submit_of(twin)->outcome =
+				s->outcome == SPOOL_REFUSED ? SPOOL_REFUSED : SPOOL_KNOWN;
 			submit_of(twin)->why = s->why;
 			list_append(&twins, twin);
 		}
@@ -224,7 +235,8 @@ static const struct spool_refusal *refusal_of(struct spool *sp, struct spool_sub
 		return &failing;
 	if (s->slot && spool_slot_has_failed(s->slot))
 		return &bad_slot;
-	if (!spool_supply_has_room(sp, spool_batch_padded(sp->gathering->length + s->size), s->is_urgent))
+	if (!spool_supply_has_room(sp, spool_batch_padded(sp->gathering->length + s->size),
+				   s->is_urgent))
 		return &full;
 	return NULL;
 }
@@ -307,7 +319,8 @@ static unsigned fill_in(struct spool_submit *s, const uint8_t sum[SPOOL_SUM])
 
 	for (size_t at = 0; at < s->size; at += spool_record_size(r.length)) {
 		spool_record_peek(s->image + at, &r);
-		if (r.type != SPOOL_ACCEPT || !spool_accept_get(r.payload, &accept) || accept.slot == 0)
+		if (r.type != SPOOL_ACCEPT || !spool_accept_get(r.payload, &accept) ||
+		    accept.slot == 0)
 			continue;
 		spool_accept_sum(s->image + at + SPOOL_RECORD_HEAD, sum);
 		n++;
@@ -353,7 +366,8 @@ void spool_submit_turn(struct spool *sp)
 
 void spool_submit_room(struct spool *sp)
 {
-	if (!sp->is_room_wanted || spool_batch_room(sp->gathering) < spool_batch_most(sp->gathering) / 2)
+	if (!sp->is_room_wanted ||
+	    spool_batch_room(sp->gathering) < spool_batch_most(sp->gathering) / 2)
 		return;
 	sp->is_room_wanted = false;
 	sp->o.owner.room(sp->o.owner.arg);

@@ -1,4 +1,5 @@
-/* Segments: made and filled with zeros ahead of need, chosen for the next batch, freed when nothing in them counts. */
+/* Segments: made and filled with zeros ahead of need, chosen for the next batch, freed when nothing
+ * in them counts. */
 #include "spool_core.h"
 
 #include <assert.h>
@@ -9,11 +10,13 @@
 #include "counter.h"
 #include "rnd.h"
 
-/* A new segment is usable as soon as its first piece is filled and its name is durable: a fresh spool says "ready" after
- * 16 MiB, not after 128, and the rest is filled while it serves, always ahead of the tail. The piece holds the largest batch. */
+/* A new segment is usable as soon as its first piece is filled and its name is durable: a fresh
+ * spool says "ready" after 16 MiB, not after 128, and the rest is filled while it serves, always
+ * ahead of the tail. The piece holds the largest batch. */
 #define PIECE (2 * (uint64_t)SPOOL_BODY_MAX)
 #define ZEROS (256 * 1024)
-#define ORDINAL_BYTES 256       /* a segment of n bytes takes at most n / ORDINAL_BYTES messages: that bounds its bitmaps */
+/* a segment of n bytes takes at most n / ORDINAL_BYTES messages: that bounds its bitmaps */
+#define ORDINAL_BYTES 256
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -46,7 +49,8 @@ static int make(struct spool *sp, struct spool_segment *s)
 	struct spool_space space;
 	char path[24];
 
-	if (f->space(f, &space) == 0 && (space.bytes < s->size + sp->o.keep_bytes || space.inodes == 0)) {
+	if (f->space(f, &space) == 0 &&
+	    (space.bytes < s->size + sp->o.keep_bytes || space.inodes == 0)) {
 		errno = ENOSPC;
 		return -1;
 	}
@@ -55,7 +59,8 @@ static int make(struct spool *sp, struct spool_segment *s)
 	if (s->fd < 0 || f->reserve(f, s->fd, 0, s->size) < 0)
 		return -1;
 	s->filled = least(PIECE, s->size);
-	if (fill(f, s->fd, 0, s->filled) < 0 || spool_segment_write_header(f, s->fd, 0, &s->header) < 0)
+	if (fill(f, s->fd, 0, s->filled) < 0 ||
+	    spool_segment_write_header(f, s->fd, 0, &s->header) < 0)
 		return -1;
 	return f->sync_dir(f, "seg");
 }
@@ -67,7 +72,8 @@ static void make_work(struct spool_job *job)
 
 	sp->supply.make_error = make(sp, s) < 0 ? errno : 0;
 	if (sp->supply.make_error && s->fd >= 0)
-		sp->file->truncate(sp->file, s->fd, 0); /* give back what it took; the name is used by the next try */
+		/* give back what it took; the name is used by the next try */
+		sp->file->truncate(sp->file, s->fd, 0);
 }
 
 static void make_done(struct spool_job *job)
@@ -108,7 +114,8 @@ bool spool_supply_can_grow(const struct spool *sp)
 
 	if (y->has_make_failed)
 		return false;
-	return y->is_making || (free_number(sp) != 0 && y->space.bytes >= sp->o.segment_size + sp->o.keep_bytes);
+	return y->is_making ||
+	       (free_number(sp) != 0 && y->space.bytes >= sp->o.segment_size + sp->o.keep_bytes);
 }
 
 static void begin_make(struct spool *sp)
@@ -141,11 +148,13 @@ static void fill_work(struct spool_job *job)
 	char path[24];
 	int fd;
 
-	/* A descriptor of its own: the kernel tells of a lost write once per open file, and it must tell the committer. Nobody else
-	 * writes behind fill_from. */
+	/* A descriptor of its own: the kernel tells of a lost write once per open file, and it must
+	 * tell the committer. Nobody else writes behind fill_from. */
 	spool_segment_path(path, sp->supply.filling->number);
 	fd = sp->file->open(sp->file, path, SPOOL_FILE_WRITE);
-	sp->supply.fill_error = fd < 0 || fill(sp->file, fd, sp->supply.fill_from, sp->supply.fill_upto) < 0 ? errno : 0;
+	sp->supply.fill_error =
+		fd < 0 || fill(sp->file, fd, sp->supply.fill_from, sp->supply.fill_upto) < 0 ? errno
+											     : 0;
 	if (fd >= 0)
 		sp->file->close(sp->file, fd);
 }
@@ -169,7 +178,8 @@ static void fill_done(struct spool_job *job)
 
 static bool wants_fill(const struct spool_segment *s)
 {
-	return s && (s->state == SPOOL_SEGMENT_CURRENT || s->state == SPOOL_SEGMENT_FREE) && s->filled < s->size;
+	return s && (s->state == SPOOL_SEGMENT_CURRENT || s->state == SPOOL_SEGMENT_FREE) &&
+	       s->filled < s->size;
 }
 
 static void begin_fill(struct spool *sp)
@@ -225,7 +235,8 @@ void spool_supply_turn(struct spool *sp)
 {
 	struct spool_supply *y = &sp->supply;
 
-	if (!y->is_making && y->free < sp->o.spare && sp->now >= y->make_after && free_number(sp) != 0)
+	if (!y->is_making && y->free < sp->o.spare && sp->now >= y->make_after &&
+	    free_number(sp) != 0)
 		begin_make(sp);
 	if (!y->is_filling && !is_stuck(sp))
 		begin_fill(sp);
@@ -238,7 +249,8 @@ uint64_t spool_supply_timer(const struct spool *sp)
 	const struct spool_supply *y = &sp->supply;
 	uint64_t next = SPOOL_NEVER;
 
-	if (!y->is_making && y->free < sp->o.spare && sp->now < y->make_after && free_number(sp) != 0)
+	if (!y->is_making && y->free < sp->o.spare && sp->now < y->make_after &&
+	    free_number(sp) != 0)
 		next = y->make_after;
 	if (is_stuck(sp))
 		next = least(next, y->fill_after);
@@ -286,8 +298,9 @@ struct spool_segment *spool_supply_choose(struct spool *sp, uint64_t need, uint3
 	if (!s || !spool_segment_bits(s, (uint32_t)(s->size / ORDINAL_BYTES) + accepts))
 		return NULL;
 	if (sp->current)
-		leave(sp, SPOOL_SEGMENT_CLOSED, &(struct spool_end){
-			sp->current->number, sp->current->header.epoch, sp->current->tail, sp->lsn, sp->lsn, 0 });
+		leave(sp, SPOOL_SEGMENT_CLOSED,
+		      &(struct spool_end){ sp->current->number, sp->current->header.epoch,
+					   sp->current->tail, sp->lsn, sp->lsn, 0 });
 	spool_segment_set(s, SPOOL_SEGMENT_CURRENT);
 	sp->supply.free--;
 	sp->current = s;
@@ -297,8 +310,9 @@ struct spool_segment *spool_supply_choose(struct spool *sp, uint64_t need, uint3
 void spool_supply_suspect(struct spool *sp, const struct spool_batch *b)
 {
 	assert(b->segment == sp->current);
-	leave(sp, SPOOL_SEGMENT_SUSPECT, &(struct spool_end){
-		b->segment->number, b->head.epoch, b->offset, b->head.lsn, sp->lsn, 0 });
+	leave(sp, SPOOL_SEGMENT_SUSPECT,
+	      &(struct spool_end){ b->segment->number, b->head.epoch, b->offset, b->head.lsn,
+				   sp->lsn, 0 });
 	sp->stats.segments_suspect++;
 }
 
@@ -306,7 +320,8 @@ bool spool_supply_has_room(const struct spool *sp, uint64_t need, bool is_urgent
 {
 	if (sp->current && spool_segment_room(sp->current, !is_stuck(sp)) >= need)
 		return true;
-	if (sp->supply.free > (is_urgent ? 0 : SPOOL_RESERVE) && (best_free(sp, need) || !is_stuck(sp)))
+	if (sp->supply.free > (is_urgent ? 0 : SPOOL_RESERVE) &&
+	    (best_free(sp, need) || !is_stuck(sp)))
 		return true;
 	return spool_supply_can_grow(sp);
 }
@@ -318,7 +333,8 @@ static void free_work(struct spool_job *job)
 	struct spool *sp = container_of(job, struct spool, supply.free_job);
 	struct spool_segment *s = sp->supply.freeing;
 
-	sp->supply.free_error = spool_segment_write_header(sp->file, s->fd, 1, &sp->supply.next) < 0 ? errno : 0;
+	sp->supply.free_error =
+		spool_segment_write_header(sp->file, s->fd, 1, &sp->supply.next) < 0 ? errno : 0;
 }
 
 static void free_done(struct spool_job *job)
@@ -358,7 +374,8 @@ static bool is_held(struct spool *sp, const struct spool_segment *s)
 	return held;
 }
 
-/* carry_states - touch living messages whose latest STATE stands in s, some segments of them in each turn */
+/* carry_states - touch living messages whose latest STATE stands in s, some segments of them in
+ * each turn */
 static void carry_states(struct spool *sp, const struct spool_segment *s)
 {
 	unsigned touched = 0;
@@ -368,7 +385,8 @@ static void carry_states(struct spool *sp, const struct spool_segment *s)
 
 		if (!t)
 			continue;
-		LIST_EACH(node, &t->living) {
+		LIST_EACH(node, &t->living)
+		{
 			struct spool_handle *h = LIST_ITEM(node, struct spool_handle, living);
 
 			if (h->noted != s->number)
@@ -381,10 +399,12 @@ static void carry_states(struct spool *sp, const struct spool_segment *s)
 
 static bool may_go(const struct spool_segment *s)
 {
-	return s->state == SPOOL_SEGMENT_CLOSED && s->live == 0 && s->npending == 0 && !s->is_pinned;
+	return s->state == SPOOL_SEGMENT_CLOSED && s->live == 0 && s->npending == 0 &&
+	       !s->is_pinned;
 }
 
-/* States cost a record each to carry: their segment is freed only when free ones are short; the one with the fewest first. */
+/* States cost a record each to carry: their segment is freed only when free ones are short; the one
+ * with the fewest first. */
 static struct spool_segment *cheapest(const struct spool *sp)
 {
 	struct spool_segment *best = NULL;

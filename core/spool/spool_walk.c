@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* fill - the window from `offset` on; blocks that the disk will not give are zeros, which nothing takes for data */
+/* fill - the window from `offset` on; blocks that the disk will not give are zeros, which nothing
+ * takes for data */
 static void fill(struct spool_walk *w, uint64_t offset, size_t n)
 {
 	w->window_at = offset;
@@ -46,8 +47,9 @@ static bool head_at(struct spool_walk *w, uint64_t offset, struct spool_head *he
 {
 	const char *p = peek(w, offset, SPOOL_BATCH_HEAD);
 
-	return p && spool_head_get(p, head) && head->epoch == w->header.epoch && head->salt == w->header.salt &&
-	       head->number == w->header.number && head->block == offset / SPOOL_BLOCK && head->lsn >= w->lsn_next &&
+	return p && spool_head_get(p, head) && head->epoch == w->header.epoch &&
+	       head->salt == w->header.salt && head->number == w->header.number &&
+	       head->block == offset / SPOOL_BLOCK && head->lsn >= w->lsn_next &&
 	       spool_round(head->length, SPOOL_BLOCK) <= SPOOL_BATCH_MAX;
 }
 
@@ -64,7 +66,8 @@ static uint64_t find_head(struct spool_walk *w, uint64_t offset, struct spool_he
 static bool batch_is_whole(struct spool_walk *w, uint64_t offset, const struct spool_head *head)
 {
 	const char *p = peek(w, offset, head->length);
-	struct str in = p ? (struct str){ p + SPOOL_BATCH_HEAD, head->length - SPOOL_BATCH_HEAD } : STR_NONE;
+	struct str in = p ? (struct str){ p + SPOOL_BATCH_HEAD, head->length - SPOOL_BATCH_HEAD }
+			  : STR_NONE;
 	struct spool_record r;
 
 	if (!p)
@@ -95,7 +98,8 @@ static void deliver_batch(struct spool_walk *w, uint64_t offset, const struct sp
 		w->durable_upto = head->durable_upto;
 }
 
-static void hurt(struct spool_walk *w, uint64_t from, uint64_t to, const char *what, const struct id *id)
+static void hurt(struct spool_walk *w, uint64_t from, uint64_t to, const char *what,
+		 const struct id *id)
 {
 	struct spool_damage d = { w->header.number, from, to - from, what, id };
 
@@ -103,7 +107,8 @@ static void hurt(struct spool_walk *w, uint64_t from, uint64_t to, const char *w
 		w->damage(w->arg, &d);
 }
 
-/* record_at - a record with an honest head and an LSN from this stretch begins there; its payload may be damaged */
+/* record_at - a record with an honest head and an LSN from this stretch begins there; its payload
+ * may be damaged */
 static bool record_at(struct spool_walk *w, uint64_t at, uint64_t to, struct spool_record *r)
 {
 	const char *p = peek(w, at, SPOOL_RECORD_HEAD);
@@ -121,7 +126,8 @@ static bool record_at(struct spool_walk *w, uint64_t at, uint64_t to, struct spo
 	return p != NULL;
 }
 
-/* salvage - everything legible in a stretch that was acknowledged and is broken; the rest is named as damage */
+/* salvage - everything legible in a stretch that was acknowledged and is broken; the rest is named
+ * as damage */
 static void salvage(struct spool_walk *w, uint64_t from, uint64_t to)
 {
 	struct spool_record r;
@@ -137,7 +143,8 @@ static void salvage(struct spool_walk *w, uint64_t from, uint64_t to)
 		if (spool_record_is_whole(&r, w->seed))
 			w->record(w->arg, &r, at);
 		else
-			hurt(w, at, at + spool_record_size(r.length), "a record with a wrong checksum", &r.id);
+			hurt(w, at, at + spool_record_size(r.length),
+			     "a record with a wrong checksum", &r.id);
 		at += spool_record_size(r.length);
 		w->lsn_next = r.lsn + 1;
 		bad = at;
@@ -149,7 +156,8 @@ static void salvage(struct spool_walk *w, uint64_t from, uint64_t to)
 static uint64_t proof(struct spool_walk *w, uint64_t offset, struct spool_head *next)
 {
 	while ((offset = find_head(w, offset, next)) != 0) {
-		if (next->durable_upto >= next->lsn || (w->lsn_next > 0 && next->durable_upto > w->lsn_next))
+		if (next->durable_upto >= next->lsn ||
+		    (w->lsn_next > 0 && next->durable_upto > w->lsn_next))
 			return offset;
 		offset += SPOOL_BLOCK;
 	}

@@ -8,9 +8,10 @@
 #include "spool_record.h"
 
 /*
- * Whole segments of any bytes through recovery. The first byte says whether checksums are mended first, so that lies with honest
- * checksums get as far as honest records do; then two segments, half of the rest each. What is found is touched, finished or left
- * alone, the spool settles, is closed and recovered again: the second time it finds the same living messages and nothing new to
+ * Whole segments of any bytes through recovery. The first byte says whether checksums are mended
+ * first, so that lies with honest checksums get as far as honest records do; then two segments,
+ * half of the rest each. What is found is touched, finished or left alone, the spool settles, is
+ * closed and recovered again: the second time it finds the same living messages and nothing new to
  * complain about in what it wrote itself.
  */
 
@@ -73,7 +74,8 @@ static void failed(void *arg, const char *what, const struct fault *why)
 	(void)arg, (void)what, (void)why;
 }
 
-/* Mending: every block that claims to begin a batch gets a head of this segment, its records get sums and LSNs in order. */
+/* Mending: every block that claims to begin a batch gets a head of this segment, its records get
+ * sums and LSNs in order. */
 
 /* mend_records - up to the first that cannot be one; the bytes they take */
 static size_t mend_records(char *at, size_t n, uint32_t seed, struct spool_head *head)
@@ -84,7 +86,8 @@ static size_t mend_records(char *at, size_t n, uint32_t seed, struct spool_head 
 		struct spool_record r;
 
 		spool_record_peek(at, &r);
-		if (r.type == 0 || r.length > n - SPOOL_RECORD_HEAD || spool_record_size(r.length) > n)
+		if (r.type == 0 || r.length > n - SPOOL_RECORD_HEAD ||
+		    spool_record_size(r.length) > n)
 			break;
 		spool_record_place(at, head->lsn + head->records++, r.ordinal);
 		spool_record_sum(at, seed);
@@ -96,19 +99,23 @@ static size_t mend_records(char *at, size_t n, uint32_t seed, struct spool_head 
 
 static void mend(char *p, size_t n, uint32_t number, uint64_t *lsn)
 {
-	struct spool_header h = { .number = number, .epoch = number, .salt = 7, .size = 128 * 1024 };
+	struct spool_header h = {
+		.number = number, .epoch = number, .salt = 7, .size = 128 * 1024
+	};
 
 	if (n < 2 * SPOOL_BLOCK)
 		return;
 	spool_header_put(p, &h);
 	spool_header_put(p + SPOOL_HEADER_COPY, &h);
 	for (size_t at = SPOOL_BLOCK; at + SPOOL_BATCH_HEAD < n; at += SPOOL_BLOCK) {
-		struct spool_head head = { h.epoch, h.salt, *lsn, *lsn, 0, 0, number, (uint32_t)(at / SPOOL_BLOCK) };
+		struct spool_head head = { h.epoch, h.salt, *lsn,   *lsn,
+					   0,       0,      number, (uint32_t)(at / SPOOL_BLOCK) };
 		size_t used;
 
 		if (p[at] != 'M')
 			continue;
-		used = mend_records(p + at + SPOOL_BATCH_HEAD, n - at - SPOOL_BATCH_HEAD, spool_seed(h.epoch, h.salt), &head);
+		used = mend_records(p + at + SPOOL_BATCH_HEAD, n - at - SPOOL_BATCH_HEAD,
+				    spool_seed(h.epoch, h.salt), &head);
 		head.length = (uint32_t)(SPOOL_BATCH_HEAD + used);
 		*lsn += head.records;
 		spool_head_put(p + at, &head);
@@ -116,7 +123,8 @@ static void mend(char *p, size_t n, uint32_t number, uint64_t *lsn)
 	}
 }
 
-static void put_segment(struct memory_disk *d, const uint8_t *data, size_t n, uint32_t number, bool is_mended)
+static void put_segment(struct memory_disk *d, const uint8_t *data, size_t n, uint32_t number,
+			bool is_mended)
 {
 	static uint64_t lsn;
 	char name[32], *copy = malloc(n ? n : 1);
@@ -168,7 +176,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct spool_options o = {
 		.file = &disk.file,
 		.owner = { NULL, recovered, state, is_live, room, damaged, failed },
-		.segment_size = 128 * 1024, .segments = SEGMENTS + 6, .spare = 1, .slots = 2, .recent = 16, .keep_bytes = 1,
+		.segment_size = 128 * 1024,
+		.segments = SEGMENTS + 6,
+		.spare = 1,
+		.slots = 2,
+		.recent = 16,
+		.keep_bytes = 1,
 	};
 	struct spool *sp;
 	struct fault why;

@@ -12,7 +12,9 @@ enum { FD_BASE = 1000, FDS = 512 };
 static struct {
 	struct memory_file *file;
 	bool is_used;
-} fds[FDS]; /* one disk at a time has open files; descriptors of a disk that lost power are closed by the spool all the same */
+	/* one disk at a time has open files; descriptors of a disk that lost power are closed by the spool
+ * all the same */
+} fds[FDS];
 
 static struct memory_disk *disk_of(struct spool_file *f)
 {
@@ -53,7 +55,8 @@ static size_t sectors(size_t n)
 	return (n + MEMORY_SECTOR - 1) / MEMORY_SECTOR;
 }
 
-/* The images of a file are one block, kept for the next file of that size: a test lives thousands of disks. */
+/* The images of a file are one block, kept for the next file of that size: a test lives thousands
+ * of disks. */
 enum { SHELVES = 40, SHELF = 16 };
 
 static struct {
@@ -85,7 +88,8 @@ static void take_block(struct memory_file *m, size_t cap)
 {
 	unsigned shelf = shelf_of(cap);
 	size_t size = 2 * cap + sectors(cap);
-	uint8_t *block = shelves[shelf].count ? shelves[shelf].blocks[--shelves[shelf].count] : malloc(size);
+	uint8_t *block =
+		shelves[shelf].count ? shelves[shelf].blocks[--shelves[shelf].count] : malloc(size);
 
 	memset(block, 0, size);
 	m->now = block;
@@ -242,7 +246,8 @@ static void write_out(struct memory_file *m)
 {
 	for (size_t i = 0; i < sectors(m->size); i++)
 		if (m->dirty[i])
-			memcpy(m->disk + i * MEMORY_SECTOR, m->now + i * MEMORY_SECTOR, MEMORY_SECTOR);
+			memcpy(m->disk + i * MEMORY_SECTOR, m->now + i * MEMORY_SECTOR,
+			       MEMORY_SECTOR);
 	m->disk_size = m->size;
 }
 
@@ -255,7 +260,8 @@ static int do_sync(struct spool_file *f, int fd)
 	if (rc == 0 || (d->failed_sync_keeps && !d->is_off))
 		write_out(m);
 	if (m->cap && !d->is_off)
-		memset(m->dirty, 0, sectors(m->cap)); /* as Linux does, also when it failed: the pages are clean now, and never written */
+		/* as Linux does, also when it failed: the pages are clean now, and never written */
+		memset(m->dirty, 0, sectors(m->cap));
 	return rc;
 }
 
@@ -305,7 +311,8 @@ static int do_forget(struct spool_file *f, int fd)
 		return -1;
 	for (size_t i = 0; i < sectors(m->size); i++)
 		if (!m->dirty[i])
-			memcpy(m->now + i * MEMORY_SECTOR, m->disk + i * MEMORY_SECTOR, MEMORY_SECTOR);
+			memcpy(m->now + i * MEMORY_SECTOR, m->disk + i * MEMORY_SECTOR,
+			       MEMORY_SECTOR);
 	return 0;
 }
 
@@ -327,7 +334,8 @@ static bool is_in(const struct memory_file *m, const char *folder)
 
 	if (strcmp(folder, ".") == 0)
 		return strchr(m->name, '/') == NULL;
-	return strncmp(m->name, folder, n) == 0 && m->name[n] == '/' && strchr(m->name + n + 1, '/') == NULL;
+	return strncmp(m->name, folder, n) == 0 && m->name[n] == '/' &&
+	       strchr(m->name + n + 1, '/') == NULL;
 }
 
 static int do_sync_dir(struct spool_file *f, const char *path)
@@ -343,7 +351,8 @@ static int do_sync_dir(struct spool_file *f, const char *path)
 }
 
 /* give_folder - of a file two levels down; given again for each file in it, which nobody minds */
-static void give_folder(const struct memory_file *m, const char *path, spool_file_each *each, void *arg)
+static void give_folder(const struct memory_file *m, const char *path, spool_file_each *each,
+			void *arg)
 {
 	size_t n = strlen(path), folder;
 	char name[64];

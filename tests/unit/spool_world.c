@@ -58,7 +58,9 @@ static uint16_t state(void *arg, struct spool_handle *h, struct spool_state *out
 	struct letter *l = letter_of(h);
 
 	(void)arg;
-	*out = (struct spool_state){ &l->done, &l->failed, { (const char *)&l->version, sizeof l->version } };
+	*out = (struct spool_state){ &l->done,
+				     &l->failed,
+				     { (const char *)&l->version, sizeof l->version } };
 	return RECIPIENTS;
 }
 
@@ -85,7 +87,8 @@ static void damaged(void *arg, const struct spool_damage *d, const char *copy)
 	w->last_damage = d->what;
 	if (getenv("SPOOL_TRACE"))
 		fprintf(stderr, "damage: segment %u offset %llu length %llu: %s (%s)\n", d->segment,
-			(unsigned long long)d->offset, (unsigned long long)d->length, d->what, copy ? copy : "no copy");
+			(unsigned long long)d->offset, (unsigned long long)d->length, d->what,
+			copy ? copy : "no copy");
 }
 
 static void failed(void *arg, const char *what, const struct fault *why)
@@ -136,7 +139,8 @@ bool world_open(struct world *w)
 	}
 	w->damages = w->copies = w->failures = 0;
 	w->spool = spool_open(&w->options, &w->why);
-	for (unsigned i = 0; i < w->nletters; i++) { /* a bounce whose answer was lost, and which is there */
+	/* a bounce whose answer was lost, and which is there */
+	for (unsigned i = 0; i < w->nletters; i++) {
 		struct letter *l = &w->letters[i];
 
 		if (l->found > 0 && l->finishes && l->replaces->found == 0)
@@ -186,20 +190,24 @@ void world_save(struct world *to, const struct world *from)
 	for (unsigned i = 0; i < from->nletters; i++) {
 		to->letters[i].world = to;
 		if (from->letters[i].replaces)
-			to->letters[i].replaces = to->letters + (from->letters[i].replaces - from->letters);
+			to->letters[i].replaces =
+				to->letters + (from->letters[i].replaces - from->letters);
 	}
 	to->nletters = from->nletters;
 	to->now = from->now;
 }
 
-static void answered(struct spool_submit *s, enum spool_outcome outcome, const struct spool_refusal *why)
+static void answered(struct spool_submit *s, enum spool_outcome outcome,
+		     const struct spool_refusal *why)
 {
 	struct letter *l = container_of(s, struct letter, submit);
 
 	assert(l->answer == LETTER_WAITING);
 	if (l->world->disk.is_off)
 		return; /* nobody hears it */
-	l->answer = outcome == SPOOL_DURABLE ? LETTER_DURABLE : outcome == SPOOL_KNOWN ? LETTER_KNOWN : LETTER_REFUSED;
+	l->answer = outcome == SPOOL_DURABLE ? LETTER_DURABLE
+		    : outcome == SPOOL_KNOWN ? LETTER_KNOWN
+					     : LETTER_REFUSED;
 	l->code = why ? why->code : 0;
 	assert((outcome == SPOOL_REFUSED) == (why != NULL));
 	if (outcome == SPOOL_DURABLE)
@@ -257,7 +265,8 @@ static bool submit_with(struct world *w, struct letter *l, struct spool_replace 
 	};
 	bool taken;
 
-	v.accept.envelope = (struct str){ envelope, (size_t)snprintf(envelope, sizeof envelope, "number: %u\n", number) };
+	v.accept.envelope = (struct str){ envelope, (size_t)snprintf(envelope, sizeof envelope,
+								     "number: %u\n", number) };
 	l->submit.id = id_of(number);
 	l->submit.variants = &v;
 	l->submit.nvariants = 1;
@@ -303,11 +312,14 @@ void world_done(struct world *w, struct letter *l)
 struct letter *world_bounce(struct world *w, struct letter *of, bool is_done)
 {
 	struct letter *l = world_letter(w, 100);
-	struct spool_replace replace = { .handle = &of->handle, .id = id_of(world_number(w, of)), .is_done = is_done };
+	struct spool_replace replace = { .handle = &of->handle,
+					 .id = id_of(world_number(w, of)),
+					 .is_done = is_done };
 
 	of->version += !is_done;
 	replace.recipients = RECIPIENTS;
-	replace.state = (struct spool_state){ &of->done, &of->failed, { (const char *)&of->version, 4 } };
+	replace.state =
+		(struct spool_state){ &of->done, &of->failed, { (const char *)&of->version, 4 } };
 	l->replaces = of;
 	l->finishes = is_done;
 	of->is_replacing = true;
@@ -325,7 +337,8 @@ bool world_reads(struct world *w, struct letter *l)
 	good = spool_load(w->spool, &load) == STEP_DONE;
 	snprintf(want, sizeof want, "number: %u\n", world_number(w, l));
 	good = good && str_eq(load.accept.envelope, str_of(want)) &&
-	       str_eq(load.accept.header, STR("Subject: a letter\r\n")) && load.accept.body_length == l->body;
+	       str_eq(load.accept.header, STR("Subject: a letter\r\n")) &&
+	       load.accept.body_length == l->body;
 	if (good && l->body > 0)
 		good = spool_accept_piece(&load.accept, 0, &piece) && piece.length == l->body &&
 		       memcmp(piece.p, body_of(world_number(w, l)), l->body) == 0;

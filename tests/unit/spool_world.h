@@ -1,7 +1,8 @@
 /*
  * spool_world - a spool on a memory disk, and an owner that knows what it was told.
  *
- * What        letters with contents made from their number; what was answered; what recovery gave back. check() compares.
+ * What        letters with contents made from their number; what was answered; what recovery gave
+ *             back. check() compares.
  */
 #ifndef SPOOL_WORLD_H
 #define SPOOL_WORLD_H
@@ -12,7 +13,7 @@
 #include "spool_submit.h"
 
 #define WORLD_LETTERS 4096
-#define WORLD_BODY 60000
+#define WORLD_BODY    60000
 
 enum letter_answer { LETTER_UNSENT, LETTER_WAITING, LETTER_DURABLE, LETTER_KNOWN, LETTER_REFUSED };
 
@@ -24,18 +25,18 @@ struct letter {
 	struct spool_submit submit;
 	enum letter_answer answer;
 	int code;
-	size_t body;                    /* length of its inline body */
-	uint32_t version;               /* of its state: the blob says it */
-	uint32_t durable_version;       /* at least that must come back */
+	size_t body;              /* length of its inline body */
+	uint32_t version;         /* of its state: the blob says it */
+	uint32_t durable_version; /* at least that must come back */
 	uint32_t found_version;
 	uint8_t done, failed;
-	bool is_live;                   /* in this run */
-	bool is_finished;               /* we said spool_done */
-	bool is_gone;                   /* and it is durable: must not come back */
+	bool is_live;     /* in this run */
+	bool is_finished; /* we said spool_done */
+	bool is_gone;     /* and it is durable: must not come back */
 	bool is_replacing;
 	struct letter *replaces;
-	bool finishes;                  /* what it replaces */
-	unsigned found;                 /* times recovered in this run */
+	bool finishes;  /* what it replaces */
+	unsigned found; /* times recovered in this run */
 };
 
 struct world {
@@ -52,30 +53,31 @@ struct world {
 
 void world_init(struct world *w);
 void world_fini(struct world *w);
-bool world_open(struct world *w);               /* with what is on the disk */
-void world_kill(struct world *w);               /* no flush; the disk keeps what the cache has */
+bool world_open(struct world *w); /* with what is on the disk */
+void world_kill(struct world *w); /* no flush; the disk keeps what the cache has */
 void world_crash(struct world *w, uint64_t keep);
 void world_turn(struct world *w, unsigned times);
-void world_settle(struct world *w);             /* and then everything said so far is durable */
+void world_settle(struct world *w); /* and then everything said so far is durable */
 
 /* What a crash would find, and how it was told: taken when the spool is closed. */
-void world_save(struct world *to, const struct world *from);    /* `to` is inited */
+void world_save(struct world *to, const struct world *from); /* `to` is inited */
 
 /* A new letter; false: the batch is full. */
 struct letter *world_letter(struct world *w, size_t body);
 bool world_submit(struct world *w, struct letter *l);
-struct letter *world_send(struct world *w, size_t body);        /* letter and submit */
-void world_touch(struct world *w, struct letter *l);            /* a new version of its state */
+struct letter *world_send(struct world *w, size_t body); /* letter and submit */
+void world_touch(struct world *w, struct letter *l);     /* a new version of its state */
 void world_done(struct world *w, struct letter *l);
 /* world_bounce - a letter that replaces the state of `of`, or finishes it */
 struct letter *world_bounce(struct world *w, struct letter *of, bool is_done);
 
-void world_answer_to(struct world *w, struct letter *l);        /* for a submit made by the test: id and done() */
+/* for a submit made by the test: id and done() */
+void world_answer_to(struct world *w, struct letter *l);
 extern unsigned world_reads_done, world_reads_failed;
 void world_read_done(struct spool_read *r, bool is_good);
 
 unsigned world_number(const struct world *w, const struct letter *l);
-bool world_reads(struct world *w, struct letter *l);            /* its contents come back as sent */
+bool world_reads(struct world *w, struct letter *l); /* its contents come back as sent */
 /* world_check - what recovery gave back agrees with what was answered: NULL, or what is wrong */
 const char *world_check(struct world *w);
 struct spool_stats world_stats(const struct world *w);

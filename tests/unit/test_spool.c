@@ -18,7 +18,7 @@ static int begin(void **state)
 		return -1;
 	world_settle(&w);
 	world_send(&w, 10); /* number 0 */
-	world_settle(&w); /* the first segments are made and filled */
+	world_settle(&w);   /* the first segments are made and filled */
 	return 0;
 }
 
@@ -187,7 +187,8 @@ static void the_same_id_while_the_first_is_under_way_gets_the_same_answer(void *
 	struct letter *a = world_send(&w, 100), *twin = world_letter(&w, 100);
 
 	(void)state;
-	twin->submit = (struct spool_submit){ .id = a->submit.id, .nvariants = 0, .done = a->submit.done };
+	twin->submit =
+		(struct spool_submit){ .id = a->submit.id, .nvariants = 0, .done = a->submit.done };
 	twin->answer = LETTER_WAITING;
 	assert_true(spool_submit(w.spool, &twin->submit));
 	world_turn(&w, 1);
@@ -249,7 +250,8 @@ static void a_message_beyond_the_bounds_is_refused_and_hurts_no_other(void **sta
 		uint16_t recipients;
 		int code;
 	} samples[] = {
-		{ { big, SPOOL_HEADER_MAX }, 1, 452 },          /* more than these small segments hold */
+		/* more than these small segments hold */
+		{ { big, SPOOL_HEADER_MAX }, 1, 452 },
 		{ { big, SPOOL_HEADER_MAX + 1 }, 1, 451 },
 		{ { big, 10 }, 0, 451 },
 		{ { big, 10 }, SPOOL_RECIPIENTS + 1, 451 },
@@ -263,9 +265,10 @@ static void a_message_beyond_the_bounds_is_refused_and_hurts_no_other(void **sta
 
 		v.accept.recipients = samples[i].recipients;
 		v.accept.header = samples[i].header;
-		l->submit = (struct spool_submit){
-			.id = { { (uint8_t)i, [8] = 0xff, 0xff, 0xff } }, .variants = &v, .nvariants = 1, .done = good->submit.done
-		};
+		l->submit = (struct spool_submit){ .id = { { (uint8_t)i, [8] = 0xff, 0xff, 0xff } },
+						   .variants = &v,
+						   .nvariants = 1,
+						   .done = good->submit.done };
 		l->answer = LETTER_WAITING;
 		assert_true(spool_submit(w.spool, &l->submit));
 		world_turn(&w, 1);
@@ -276,7 +279,8 @@ static void a_message_beyond_the_bounds_is_refused_and_hurts_no_other(void **sta
 	assert_int_equal(good->answer, LETTER_DURABLE);
 }
 
-/* More than the spool holds passes through, its segments are used again and again, nothing comes back to life. */
+/* More than the spool holds passes through, its segments are used again and again, nothing comes
+ * back to life. */
 static void recycled_segments_do_not_resurrect_what_was_in_them(void **state)
 {
 	struct letter *keep = world_send(&w, 3000);
@@ -319,7 +323,8 @@ static void pass_through(unsigned n)
 	world_settle(&w);
 }
 
-/* I13: notes about the living stand in a segment all of whose own messages are finished; it is reused; they are not forgotten. */
+/* I13: notes about the living stand in a segment all of whose own messages are finished; it is
+ * reused; they are not forgotten. */
 static void notes_are_carried_forward_before_their_segment_is_used_again(void **state)
 {
 	struct letter *old[8], *pin;
@@ -329,12 +334,15 @@ static void notes_are_carried_forward_before_their_segment_is_used_again(void **
 	for (int i = 0; i < 8; i++)
 		old[i] = world_send(&w, 3000);
 	world_settle(&w);
-	do { /* leave their segment; a letter that stays keeps the next one, in which stands where theirs ends */
+	/* leave their segment; a letter that stays keeps the next one, in which stands where theirs
+	 * ends */
+	do {
 		pin = world_send(&w, 8000);
 		world_settle(&w);
 	} while (pin->handle.segment == number);
 	pass_through(20);
-	for (int i = 0; i < 4; i++) /* so that this, and nothing else about them, stands in a third */
+	/* so that this, and nothing else about them, stands in a third */
+	for (int i = 0; i < 4; i++)
 		world_done(&w, old[i]);
 	pass_through(20);
 	world_touch(&w, old[5]);
@@ -374,7 +382,8 @@ static void a_full_spool_refuses_new_mail_and_still_drains(void **state)
 	bounce = world_bounce(&w, &w.letters[0], true); /* refused as well: it is not urgent */
 	world_settle(&w);
 	assert_int_equal(bounce->answer, LETTER_REFUSED);
-	for (unsigned i = 0; i < sent; i++) { /* while it drains, progress finds room in the reserve */
+	/* while it drains, progress finds room in the reserve */
+	for (unsigned i = 0; i < sent; i++) {
 		world_touch(&w, &w.letters[i]);
 		world_settle(&w);
 		assert_int_equal(w.letters[i].durable_version, w.letters[i].version);

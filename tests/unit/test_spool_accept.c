@@ -19,7 +19,8 @@ static struct spool_accept sample(void)
 		.state = { done, failed, STR("due 17") },
 		.nextents = 3,
 		.extents = { { NULL, 10, 90 }, { "footer", 0, 6 }, { NULL, 0, 5 } },
-		.slot = 12, .slot_length = 100,
+		.slot = 12,
+		.slot_length = 100,
 	};
 
 	memset(a.slot_sum, 0xab, sizeof a.slot_sum);
@@ -84,7 +85,8 @@ static void a_message_cut_at_any_length_is_refused(void **state)
 	free(bytes);
 }
 
-/* With a valid checksum and any byte changed the numbers may lie: what decodes must still lie within the bytes. */
+/* With a valid checksum and any byte changed the numbers may lie: what decodes must still lie
+ * within the bytes. */
 static void a_message_that_lies_never_reaches_outside_itself(void **state)
 {
 	struct spool_accept a = sample(), got;
@@ -107,7 +109,8 @@ static void a_message_that_lies_never_reaches_outside_itself(void **state)
 					if (piece.p)
 						sink ^= piece.p[0] ^ piece.p[piece.length - 1];
 					else
-						assert_true(piece.offset + piece.length <= got.slot_length);
+						assert_true(piece.offset + piece.length <=
+							    got.slot_length);
 					at += piece.length;
 				}
 				assert_int_equal(at, got.body_length);

@@ -10,10 +10,12 @@
 
 #include "rnd.h"
 
-/* A script is a line of letters:  s send   b send a big one   f finish the oldest   t touch it   r bounce it, finishing it
- * u bounce one of its recipients   . a turn of the loop   ! until everything is durable   k kill and start again */
+/* A script is a line of letters: s send b send a big one f finish the oldest t touch it r bounce
+ * it, finishing it u bounce one of its recipients . a turn of the loop ! until everything is
+ * durable k kill and start again */
 
-/* Up to so many unsynced things every subset of them is tried, beyond that so many subsets by seed. MOONGATE_LONG: for an evening. */
+/* Up to so many unsynced things every subset of them is tried, beyond that so many subsets by seed.
+ * MOONGATE_LONG: for an evening. */
 static unsigned exhaustive = 4, seeds = 8;
 
 static struct world w, at, probe;
@@ -71,7 +73,8 @@ static unsigned run(struct world *x, const char *script, unsigned off_at)
 static void must(const char *script, unsigned call, uint64_t keep, const char *wrong)
 {
 	if (wrong)
-		fail_msg("script %s, power off at call %u, keep %llx: %s", script, call, (unsigned long long)keep, wrong);
+		fail_msg("script %s, power off at call %u, keep %llx: %s", script, call,
+			 (unsigned long long)keep, wrong);
 }
 
 static const char *open_and_check(struct world *x)
@@ -100,8 +103,10 @@ static void after(const char *script, unsigned call, uint64_t keep)
 	must(script, call, keep, live == again ? NULL : "recovering twice gives something else");
 	l = world_send(&probe, 700);
 	world_settle(&probe);
-	must(script, call, keep, l->answer == LETTER_DURABLE ? NULL : "no message is accepted after recovery");
-	world_crash(&probe, ~keep); /* case 44: the second crash loses nothing that came after the first */
+	must(script, call, keep,
+	     l->answer == LETTER_DURABLE ? NULL : "no message is accepted after recovery");
+	/* case 44: the second crash loses nothing that came after the first */
+	world_crash(&probe, ~keep);
 	must(script, call, keep, open_and_check(&probe));
 	spool_close(&probe.spool);
 }
@@ -124,7 +129,8 @@ static void all_ways(const char *script, unsigned call)
 	}
 }
 
-/* crash_everywhere - before each call of the script; the calls that every script begins with are tried with the first one only */
+/* crash_everywhere - before each call of the script; the calls that every script begins with are
+ * tried with the first one only */
 static void crash_everywhere(const char *script)
 {
 	static unsigned begun;
@@ -148,8 +154,19 @@ static void crash_everywhere(const char *script)
 static void no_crash_loses_or_invents_anything(void **state)
 {
 	static const char *const scripts[] = {
-		"s..", "ss.s..", "b..", "s..f.!", "s..t!t!", "s..r..", "s..u..t!", "ss..f!r..", "s..!f!s..",
-		"s..k", "s..t.k!", "bbbbbbbbbb..bb..!", "s..!bbbbbbbb!f!k",
+		"s..",
+		"ss.s..",
+		"b..",
+		"s..f.!",
+		"s..t!t!",
+		"s..r..",
+		"s..u..t!",
+		"ss..f!r..",
+		"s..!f!s..",
+		"s..k",
+		"s..t.k!",
+		"bbbbbbbbbb..bb..!",
+		"s..!bbbbbbbb!f!k",
 	};
 
 	(void)state;
@@ -175,7 +192,8 @@ static uint64_t next(uint64_t *seed)
 	return *seed >> 17;
 }
 
-/* Long lives: segments are recycled many times, the power goes off again and again, also while recovering. */
+/* Long lives: segments are recycled many times, the power goes off again and again, also while
+ * recovering. */
 static void long_lives_with_many_crashes_lose_nothing(void **state)
 {
 	static const char ops[] = "sssbbbffffftttruuu......!";
@@ -189,8 +207,9 @@ static void long_lives_with_many_crashes_lose_nothing(void **state)
 			char name[32];
 
 			snprintf(name, sizeof name, "(life %u, crash %d)", (unsigned)life, crashes);
-			w.disk.off_at = next(&seed) % 4 ? w.disk.calls + 20 + (unsigned)(next(&seed) % 150) :
-							  w.disk.calls + 1 + (unsigned)(next(&seed) % 30);
+			w.disk.off_at = next(&seed) % 4
+						? w.disk.calls + 20 + (unsigned)(next(&seed) % 150)
+						: w.disk.calls + 1 + (unsigned)(next(&seed) % 30);
 			if (world_open(&w)) {
 				const char *wrong = w.damages ? w.last_damage : world_check(&w);
 

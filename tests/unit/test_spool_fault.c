@@ -9,8 +9,9 @@
 
 #include "rnd.h"
 
-/* What curl calls torture: every call fails once, and from then on for ever; nothing said durable is lost, nothing refused comes
- * back (but where not even the note that voids it could be written), nothing leaks, no crash. */
+/* What curl calls torture: every call fails once, and from then on for ever; nothing said durable
+ * is lost, nothing refused comes back (but where not even the note that voids it could be written),
+ * nothing leaks, no crash. */
 
 static struct world w;
 
@@ -68,7 +69,8 @@ static void fail_each(int code, bool for_ever, bool syncs_only)
 	char how[64];
 	unsigned total;
 
-	snprintf(how, sizeof how, "errno %d %s%s", code, for_ever ? "for ever" : "once", syncs_only ? ", syncs" : "");
+	snprintf(how, sizeof how, "errno %d %s%s", code, for_ever ? "for ever" : "once",
+		 syncs_only ? ", syncs" : "");
 	world_init(&w);
 	live();
 	total = syncs_only ? w.disk.syncs : w.disk.calls;
@@ -159,7 +161,8 @@ static void one_failed_sync_refuses_its_batch_and_the_next_one_goes_elsewhere(vo
 	assert_int_equal(b->found, 1);
 }
 
-/* The kernel says that a page is clean though it never reached the disk: what recovery reads must be what the disk has. */
+/* The kernel says that a page is clean though it never reached the disk: what recovery reads must
+ * be what the disk has. */
 static void what_the_cache_shows_after_a_failed_sync_is_not_believed(void **state)
 {
 	struct letter *a;

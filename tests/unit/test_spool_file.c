@@ -44,7 +44,8 @@ static int begin(void **state)
 	struct fault why;
 
 	(void)state;
-	snprintf(dir, sizeof dir, "%s/moongate-spool.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	snprintf(dir, sizeof dir, "%s/moongate-spool.XXXXXX",
+		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	if (!mkdtemp(dir))
 		return -1;
 	disk = spool_file_new(dir, true, &why);
@@ -121,7 +122,9 @@ static void a_big_body_survives_on_a_real_disk(void **state)
 	struct spool_slot *slot = spool_slot_open(w.spool, moved, NULL, &why);
 	struct letter *l = world_letter(&w, 0);
 	struct spool_variant v = { .handle = &l->handle };
-	struct spool_read read = { .handle = &l->handle, .to = back, .length = sizeof back, .done = world_read_done };
+	struct spool_read read = {
+		.handle = &l->handle, .to = back, .length = sizeof back, .done = world_read_done
+	};
 	unsigned reads = world_reads_done;
 
 	(void)state;
@@ -131,7 +134,9 @@ static void a_big_body_survives_on_a_real_disk(void **state)
 			spool_turn(w.spool, clock_mono());
 		spool_slot_append(w.spool, slot, (struct str){ chunk, sizeof chunk });
 	}
-	v.accept = (struct spool_accept){ .recipients = 3, .envelope = STR("big\n"), .nextents = 1,
+	v.accept = (struct spool_accept){ .recipients = 3,
+					  .envelope = STR("big\n"),
+					  .nextents = 1,
 					  .extents = { { NULL, 0, spool_slot_length(slot) } } };
 	world_answer_to(&w, l);
 	l->submit.variants = &v;
@@ -209,8 +214,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
-		T(letters_survive_on_a_real_disk),   T(a_big_body_survives_on_a_real_disk),
-		T(a_spool_belongs_to_one_process),   T(a_folder_that_is_not_there_is_named),
+		T(letters_survive_on_a_real_disk),      T(a_big_body_survives_on_a_real_disk),
+		T(a_spool_belongs_to_one_process),      T(a_folder_that_is_not_there_is_named),
 		T(the_operations_do_what_the_calls_do),
 	};
 

@@ -9,7 +9,12 @@
 #define SEED 0x12345678u
 
 static const struct spool_record sample = {
-	.length = 21, .type = SPOOL_ACCEPT, .flags = 0, .lsn = 77, .ordinal = 5, .variant = 3,
+	.length = 21,
+	.type = SPOOL_ACCEPT,
+	.flags = 0,
+	.lsn = 77,
+	.ordinal = 5,
+	.variant = 3,
 	.id = { { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } },
 };
 static const char payload[] = "twenty-one bytes long";
@@ -37,7 +42,8 @@ static bool reads(const char *bytes, size_t n, uint32_t seed)
 	char *copy = exact(bytes, n);
 	struct str in = { copy, n };
 	struct spool_record r;
-	bool good = spool_record_take(&in, seed, &r) == STEP_DONE && spool_record_is_whole(&r, seed);
+	bool good =
+		spool_record_take(&in, seed, &r) == STEP_DONE && spool_record_is_whole(&r, seed);
 
 	free(copy);
 	return good;
@@ -128,7 +134,8 @@ static void a_record_whose_length_runs_over_the_end_asks_for_more(void **state)
 
 static void a_segment_header_survives_any_damage_to_one_copy(void **state)
 {
-	struct spool_header old = { .number = 7, .epoch = 41, .salt = 1, .size = 1 << 20 }, young = old, got;
+	struct spool_header old = { .number = 7, .epoch = 41, .salt = 1, .size = 1 << 20 },
+			    young = old, got;
 	char block[SPOOL_BLOCK] = { 0 };
 
 	(void)state;

@@ -31,7 +31,8 @@ static int end(void **state)
 	return 0;
 }
 
-/* fill - letters in as many batches, all in the first segment, all durable; the spool is closed then */
+/* fill - letters in as many batches, all in the first segment, all durable; the spool is closed
+ * then */
 static void fill(void)
 {
 	for (int i = 0; i < LETTERS; i++) {
@@ -93,7 +94,8 @@ static void a_torn_tail_is_normal_and_nothing_is_appended_behind_it(void **state
 
 	(void)state;
 	fill();
-	memset(bytes() + offset_of(LETTERS - 1) + 100, 0, 2000); /* the last batch, as if it had not all been written */
+	/* the last batch, as if it had not all been written */
+	memset(bytes() + offset_of(LETTERS - 1) + 100, 0, 2000);
 	good();
 	assert_int_equal(w.damages, 0);
 	assert_int_equal(found(), LETTERS - 1);
@@ -103,7 +105,8 @@ static void a_torn_tail_is_normal_and_nothing_is_appended_behind_it(void **state
 	assert_int_equal(l->answer, LETTER_DURABLE);
 	assert_int_not_equal(l->handle.segment, segments);
 	world_kill(&w);
-	memset(bytes() + offset_of(LETTERS - 1) + 100, 'x', 2000); /* whatever lies there: it was sealed before it */
+	/* whatever lies there: it was sealed before it */
+	memset(bytes() + offset_of(LETTERS - 1) + 100, 'x', 2000);
 	good();
 	assert_int_equal(w.damages, 0);
 	assert_int_equal(found(), LETTERS);
@@ -142,7 +145,8 @@ static void a_batch_whose_head_is_gone_gives_its_records_all_the_same(void **sta
 	assert_int_equal(found(), LETTERS);
 }
 
-/* Damage in the last batch of a segment that was left behind: where it ends was written down elsewhere. */
+/* Damage in the last batch of a segment that was left behind: where it ends was written down
+ * elsewhere. */
 static void damage_at_the_end_of_a_closed_segment_is_not_taken_for_a_torn_tail(void **state)
 {
 	struct letter *next;
@@ -161,7 +165,8 @@ static void damage_at_the_end_of_a_closed_segment_is_not_taken_for_a_torn_tail(v
 	assert_int_equal(w.letters[LETTERS - 1].found, 0);
 }
 
-/* Whatever byte changes: recovery ends, at most the record it lies in is missing, and what is missing is named. */
+/* Whatever byte changes: recovery ends, at most the record it lies in is missing, and what is
+ * missing is named. */
 static void any_byte_flipped_costs_at_most_its_own_message(void **state)
 {
 	size_t used;
@@ -186,7 +191,8 @@ static void any_byte_flipped_costs_at_most_its_own_message(void **state)
 	}
 }
 
-/* The two headers of a recycled segment are the same again: one damaged byte does not bring back its last life. */
+/* The two headers of a recycled segment are the same again: one damaged byte does not bring back
+ * its last life. */
 static void a_damaged_header_of_a_recycled_segment_is_no_matter(void **state)
 {
 	struct letter *l;
@@ -320,7 +326,8 @@ static void blocks_of_an_earlier_life_do_not_count(void **state)
 	}
 	world_settle(&w);
 	world_kill(&w);
-	memcpy(segment(number)->now + 4 * SPOOL_BLOCK, old + 4 * SPOOL_BLOCK, sizeof old - 4 * SPOOL_BLOCK);
+	memcpy(segment(number)->now + 4 * SPOOL_BLOCK, old + 4 * SPOOL_BLOCK,
+	       sizeof old - 4 * SPOOL_BLOCK);
 	good();
 	assert_int_equal(found(), 1);
 	assert_int_equal(w.letters[w.nletters - 1].found, 1);
@@ -359,7 +366,8 @@ static void a_record_of_a_newer_release_is_skipped_only_when_it_says_so(void **s
 	assert_int_equal(found(), LETTERS);
 }
 
-/* A message cannot be made whose body, once its surroundings are damaged, is read as a record of ours. */
+/* A message cannot be made whose body, once its surroundings are damaged, is read as a record of
+ * ours. */
 static void a_body_that_looks_like_a_record_is_never_one(void **state)
 {
 	static char body[8192];
@@ -373,7 +381,8 @@ static void a_body_that_looks_like_a_record_is_never_one(void **state)
 	l = world_letter(&w, 0);
 	r.id = fake->submit.id;
 	r.length = (uint32_t)spool_accept_size(&accept);
-	for (uint64_t epoch = 1; epoch <= 20; epoch++) { /* the sender guesses everything but the salt */
+	/* the sender guesses everything but the salt */
+	for (uint64_t epoch = 1; epoch <= 20; epoch++) {
 		char *at = body + (epoch - 1) * 256;
 
 		r.lsn = 2;
@@ -382,9 +391,10 @@ static void a_body_that_looks_like_a_record_is_never_one(void **state)
 		spool_record_sum(at, spool_seed(epoch, 0));
 	}
 	v = (struct spool_variant){ .handle = &l->handle };
-	v.accept = (struct spool_accept){
-		.recipients = 3, .envelope = STR("real\n"), .nextents = 1, .extents = { { body, 0, sizeof body } }
-	};
+	v.accept = (struct spool_accept){ .recipients = 3,
+					  .envelope = STR("real\n"),
+					  .nextents = 1,
+					  .extents = { { body, 0, sizeof body } } };
 	world_answer_to(&w, l);
 	l->submit.variants = &v;
 	l->submit.nvariants = 1;
@@ -394,7 +404,8 @@ static void a_body_that_looks_like_a_record_is_never_one(void **state)
 	world_settle(&w);
 	world_kill(&w);
 	memset(segment(l->handle.segment)->now + l->handle.offset, 0, SPOOL_RECORD_HEAD);
-	memset(segment(l->handle.segment)->now + (l->handle.offset & ~(SPOOL_BLOCK - 1)), 0, SPOOL_BATCH_HEAD);
+	memset(segment(l->handle.segment)->now + (l->handle.offset & ~(SPOOL_BLOCK - 1)), 0,
+	       SPOOL_BATCH_HEAD);
 	assert_true(opens());
 	assert_true(w.damages > 0);
 	assert_int_equal(fake->found, 0);

@@ -57,7 +57,8 @@ static void stream(struct spool_slot *slot, uint64_t n)
 	uint64_t at = 0;
 
 	while (at < n) {
-		size_t room = spool_slot_room(slot), take = sizeof chunk < n - at ? sizeof chunk : (size_t)(n - at);
+		size_t room = spool_slot_room(slot),
+		       take = sizeof chunk < n - at ? sizeof chunk : (size_t)(n - at);
 
 		assert_true(room <= SPOOL_SLOT_WINDOW);
 		if (take > room)
@@ -73,14 +74,18 @@ static void stream(struct spool_slot *slot, uint64_t n)
 	assert_int_equal(spool_slot_length(slot), n);
 }
 
-/* submit - a letter whose body is the slot and a footer; `second`: of a second variant that shares the slot */
+/* submit - a letter whose body is the slot and a footer; `second`: of a second variant that shares
+ * the slot */
 static struct letter *submit(struct spool_slot *slot, struct letter *second)
 {
 	struct letter *l = world_letter(&w, 0);
 	struct spool_variant v[2] = { { .handle = &l->handle } };
 
 	v[0].accept = (struct spool_accept){
-		.recipients = 3, .envelope = STR("big\n"), .header = STR("Subject: big\r\n"), .nextents = 2,
+		.recipients = 3,
+		.envelope = STR("big\n"),
+		.header = STR("Subject: big\r\n"),
+		.nextents = 2,
 		.extents = { { NULL, 0, spool_slot_length(slot) }, { "footer", 0, 6 } },
 	};
 	v[1] = v[0];
@@ -148,7 +153,8 @@ static void the_slot_is_synced_before_the_message_that_names_it(void **state)
 	(void)state;
 	stream(slot, 100000);
 	l = submit(slot, NULL);
-	while (l->answer == LETTER_WAITING) { /* a power cut at any moment: the message is not there, or whole */
+	/* a power cut at any moment: the message is not there, or whole */
+	while (l->answer == LETTER_WAITING) {
 		world_turn(&w, 1);
 		if (l->answer == LETTER_DURABLE)
 			break;
@@ -232,7 +238,8 @@ static void as_many_as_can_be_written_at_once_are_always_ready(void **state)
 	}
 }
 
-/* The note that its message is finished must be durable before other bytes are put into the slot. */
+/* The note that its message is finished must be durable before other bytes are put into the
+ * slot. */
 static void a_slot_is_not_used_again_before_its_end_is_durable(void **state)
 {
 	struct spool_slot *slot = open_slot();
@@ -285,7 +292,8 @@ static void a_message_whose_slot_is_gone_is_set_aside_and_hurts_no_other(void **
 		world_settle(&w);
 		assert_int_equal(l->answer, LETTER_DURABLE);
 		world_kill(&w);
-		memory_disk_set(&w.disk, l->handle.slot == 1 ? "big/00/0001" : "big/00/0002", junk, ruins[i]);
+		memory_disk_set(&w.disk, l->handle.slot == 1 ? "big/00/0001" : "big/00/0002", junk,
+				ruins[i]);
 		assert_true(reopen());
 		assert_int_equal(l->found, 0);
 		assert_int_equal(other->found, 1);
@@ -293,7 +301,8 @@ static void a_message_whose_slot_is_gone_is_set_aside_and_hurts_no_other(void **
 		assert_int_equal(w.copies, 1);
 		world_settle(&w);
 		world_kill(&w);
-		assert_true(reopen()); /* once is enough: it is finished now, its copy lies in corrupt/ */
+		/* once is enough: it is finished now, its copy lies in corrupt/ */
+		assert_true(reopen());
 		assert_int_equal(w.damages, 0);
 		assert_int_equal(free_slots(), w.options.slots);
 	}
@@ -350,7 +359,9 @@ static void a_cold_read_goes_to_a_thread_and_comes_back(void **state)
 	l = submit(slot, NULL);
 	world_settle(&w);
 	w.disk.is_cold = true;
-	read = (struct spool_read){ .handle = &l->handle, .offset = 900, .to = bytes, .length = sizeof bytes };
+	read = (struct spool_read){
+		.handle = &l->handle, .offset = 900, .to = bytes, .length = sizeof bytes
+	};
 	read.done = world_read_done;
 	assert_int_equal(spool_read(w.spool, &read), STEP_MORE);
 	assert_int_equal(world_reads_done, 0);
