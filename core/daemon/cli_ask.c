@@ -12,6 +12,7 @@
 
 #include "admin_wire.h"
 #include "fault.h"
+#include "json.h"
 #include "settings_eval.h"
 
 /* Bytes of an answer that may wait for a slow reader of ours, like a pager. */
@@ -133,8 +134,38 @@ struct answer {
 	int fd, to; /* to: standard output, or error for a refusal */
 	unsigned code;
 	bool is_complete, is_eof;
+	bool wants_json, is_begun, is_words; /* words: kept whole until they can be told as JSON */
 	struct buf in, out;
 };
+
+static void begin(struct answer *a, struct str text)
+{
+	if (a->is_begun || !text.n)
+		return;
+	a->is_begun = true;
+	a->is_words = a->wants_json && text.p[0] != '{' && text.p[0] != '[';
+}
+
+/* tell_words - an answer that is a sentence, as {"exit":0,"text":"1 held"} */
+static void tell_words(struct answer *a)
+{
+	struct str text = buf_str(&a->out);
+	struct buf line;
+	struct json j;
+
+	buf_init(&line, AHEAD);
+	if (text.p[text.n - 1] == '\n')
+		text.n--;
+	json_init(&j, &line);
+	json_open(&j, NULL, '{');
+	json_int(&j, "exit", a->code);
+	json_str(&j, "text", text);
+	json_close(&j, '}');
+	(void)buf_byte(&line, '\n');
+	buf_reset(&a->out);
+	(void)buf_add(&a->out, buf_str(&line));
+	buf_fini(&line);
+}
 
 static bool take_chunks(struct answer *a)
 {
@@ -148,10 +179,13 @@ static bool take_chunks(struct answer *a)
 			return false;
 		if (step == STEP_MORE)
 			break;
+		begin(a, text);
 		(void)buf_add(&a->out, text);
 		buf_take(&a->in, buf_len(&a->in) - rest.n);
 		a->is_complete = a->code != ADMIN_MORE;
 	}
+	if (a->is_complete && a->is_words)
+		tell_words(a);
 	return true;
 }
 
@@ -185,10 +219,12 @@ static bool write_some(struct answer *a)
 static bool copy(struct answer *a)
 {
 	while (!(a->is_complete || a->is_eof) || buf_len(&a->out)) {
-		bool reads = !a->is_complete && !a->is_eof && buf_room(&a->out) > ADMIN_CHUNK;
+		bool is_over = a->is_complete || a->is_eof;
+		bool reads = !is_over && buf_room(&a->out) > ADMIN_CHUNK;
+		bool writes = is_over || !a->is_words;
 		struct pollfd p[2] = {
 			{ reads ? a->fd : -1, POLLIN, 0 },
-			{ buf_len(&a->out) ? a->to : -1, POLLOUT, 0 },
+			{ buf_len(&a->out) && writes ? a->to : -1, POLLOUT, 0 },
 		};
 
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
@@ -203,7 +239,11 @@ static bool copy(struct answer *a)
 
 int cli_ask(const struct cli *c)
 {
-	struct answer a = { .to = STDOUT_FILENO, .code = EX_UNAVAILABLE };
+	struct answer a = {
+		.to = STDOUT_FILENO,
+		.code = EX_UNAVAILABLE,
+		.wants_json = c->json,
+	};
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct buf request;
 	int code = EX_CONFIG;

@@ -308,9 +308,9 @@ int cli_spool_verify(const struct cli *c)
 	if (!directory(c, 0, path, sizeof path))
 		return EX_CONFIG;
 	if (open_look(&l, path, true) == 0 && each(&l, count_one) == 0) {
-		if (!c->json)
-			(void)printf("%llu messages, %llu damaged places\n",
-				     (unsigned long long)l.messages, (unsigned long long)l.damages);
+		(void)printf(c->json ? "{\"messages\":%llu,\"damaged\":%llu}\n" :
+				       "%llu messages, %llu damaged places\n",
+			     (unsigned long long)l.messages, (unsigned long long)l.damages);
 		l.code = l.damages ? CLI_NO : 0;
 	}
 	return close_look(&l);
