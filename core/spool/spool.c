@@ -177,18 +177,23 @@ void spool_flush(struct spool *sp)
 	sp->is_flushing = true;
 }
 
+/* is_quiet - no job but those that make segments ready for later */
+static bool is_quiet(const struct spool *sp)
+{
+	return sp->pool.open == spool_supply_jobs(sp);
+}
+
 bool spool_is_idle(const struct spool *sp)
 {
-	return !sp->flying && !sp->has_progress && sp->gathering->nsubmits == 0 &&
-	       spool_pool_is_idle(&sp->pool) && list_is_empty(&sp->slots.ready) &&
-	       list_is_empty(&sp->slots.failed) && list_is_empty(&sp->refused) &&
-	       list_is_empty(&sp->answers) && list_is_empty(&sp->slots.leaving);
+	return !sp->flying && !sp->has_progress && sp->gathering->nsubmits == 0 && is_quiet(sp) &&
+	       list_is_empty(&sp->slots.ready) && list_is_empty(&sp->slots.failed) &&
+	       list_is_empty(&sp->refused) && list_is_empty(&sp->answers) &&
+	       list_is_empty(&sp->slots.leaving);
 }
 
 void spool_settle(struct spool *sp, uint64_t mono_us)
 {
-	/* turns in a row that left no job behind: what remains waits for a time */
-	unsigned still = 0;
+	unsigned still = 0; /* turns in a row that left no job behind: what remains waits for a time */
 
 	while (still < 3) {
 		spool_flush(sp);

@@ -116,6 +116,8 @@ void spool_supply_suspect(struct spool *sp, const struct spool_batch *b);
 /* free what may be freed; between flights only */
 void spool_supply_reclaim(struct spool *sp);
 uint64_t spool_supply_timer(const struct spool *sp);
+/* how many of its jobs are under way */
+unsigned spool_supply_jobs(const struct spool *sp);
 void spool_supply_close(struct spool *sp);
 
 /* spool_progress.c */

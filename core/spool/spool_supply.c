@@ -444,6 +444,13 @@ void spool_supply_reclaim(struct spool *sp)
 	spool_pool_put(&sp->pool, SPOOL_LANE_FILES, &sp->supply.free_job);
 }
 
+unsigned spool_supply_jobs(const struct spool *sp)
+{
+	const struct spool_supply *y = &sp->supply;
+
+	return y->is_making + y->is_filling + y->is_freeing + y->is_asking;
+}
+
 void spool_supply_close(struct spool *sp)
 {
 	for (unsigned i = 1; sp->segments && i <= sp->nsegments; i++) {

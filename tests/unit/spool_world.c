@@ -171,6 +171,8 @@ void world_turn(struct world *w, unsigned times)
 void world_settle(struct world *w)
 {
 	spool_settle(w->spool, w->now += 1000);
+	for (int i = 0; i < 6; i++) /* segments are made, filled and freed as far as it goes */
+		spool_turn(w->spool, w->now);
 	if (!spool_is_idle(w->spool) || w->disk.is_off)
 		return;
 	for (unsigned i = 0; i < w->nletters; i++) {
