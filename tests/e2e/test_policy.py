@@ -2,7 +2,7 @@
 import smtplib
 import socket
 
-from harness import Gate, Sink, until
+from harness import SLOW, Gate, Sink, until
 
 FAILURES = {
     "loop": "while true do end",
@@ -62,8 +62,8 @@ def install(gate, hook, failure):
 def test_every_failure_at_every_hook_of_the_edge_is_451_and_hurts_nobody_else():
     with Sink() as sink, Gate(sink.address, policy="") as gate:
         sent = 0
-        for hook in EDGE:
-            for failure in FAILURES:
+        for turn, hook in enumerate(EDGE):
+            for failure in list(FAILURES)[turn % 3::3] if SLOW > 1 else FAILURES:       # a third of them under sanitizers
                 install(gate, hook, failure)
                 with gate.smtp() as bystander:                  # in the middle of its session while the victim fails
                     bystander.ehlo()
