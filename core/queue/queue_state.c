@@ -1,4 +1,4 @@
-#include "queue_core.h"
+#include "queue_frames.h"
 
 #include <string.h>
 
