@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import select
+import shutil
 import signal
 import smtplib
 import socket
@@ -56,7 +57,17 @@ def folder():
     """A temporary folder that the unprivileged user of the roles can walk through."""
     path = tempfile.mkdtemp(prefix="moongate-e2e.")
     os.chmod(path, 0o777)
+    FOLDERS.append(path)
     return pathlib.Path(path)
+
+
+FOLDERS = []
+
+
+def clean():
+    """After each test: a spool is hundreds of megabytes."""
+    while FOLDERS:
+        shutil.rmtree(FOLDERS.pop(), ignore_errors=True)
 
 
 class Gate:

@@ -11,7 +11,7 @@ import time
 import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from harness import Skipped  # noqa: E402
+from harness import Skipped, clean  # noqa: E402
 
 
 def tests():
@@ -38,6 +38,8 @@ def main(kind="release", *names):
         except Exception:  # noqa: BLE001: a test may fail in any way
             failed += 1
             print(f"not ok {name}\n{traceback.format_exc()}", flush=True)
+        finally:
+            clean()
     print("done")
     return failed != 0
 
