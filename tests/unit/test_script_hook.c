@@ -157,7 +157,8 @@ TEST(a_monitor_says_what_it_would_do_and_does_nothing)
 	       "  rcpt:permit() tx:add_header('X-M', '1') return gate.reject(550, '5.1.1', "
 	       "'would') end)\n"
 	       "gate.on('rcpt', { name = 'n', mode = 'monitor' }, function() return gate.trust { "
-	       "reason = 'no' } end)");
+	       "reason = 'no' } end)\n"
+	       "gate.on('rcpt', { name = 'last' }, function() end)");
 	CHECK_INT(0, rig_ask(&r, HOOK_RCPT)->kind, VERDICT_PASS);
 	CHECK(0, !r.rcpt->is_permitted && !r.tx.edits && !r.tx.is_trusted);
 	rig_expect(&r.log, "\"event\":\"policy.monitor\"");
