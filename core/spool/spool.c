@@ -193,7 +193,8 @@ bool spool_is_idle(const struct spool *sp)
 
 void spool_settle(struct spool *sp, uint64_t mono_us)
 {
-	unsigned still = 0; /* turns in a row that left no job behind: what remains waits for a time */
+	/* turns in a row that left no job behind: what remains waits for a time */
+	unsigned still = 0;
 
 	while (still < 3) {
 		spool_flush(sp);

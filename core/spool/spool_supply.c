@@ -11,9 +11,11 @@
 #include "rnd.h"
 
 /* A new segment is usable as soon as its first piece is filled and its name is durable: a fresh
- * spool says "ready" after 16 MiB, not after 128, and the rest is filled while it serves, always
- * ahead of the tail. The piece holds the largest batch. */
+ * spool says "ready" after 16 MiB, not after 128. The rest is filled while it serves, some pieces
+ * ahead of the tail: a spool takes the disk it needs, and what waits for a piece waits for a small
+ * one. A piece holds the largest batch. Once filled a segment stays so. */
 #define PIECE (2 * (uint64_t)SPOOL_BODY_MAX)
+#define AHEAD (3 * PIECE)
 #define ZEROS (256 * 1024)
 /* a segment of n bytes takes at most n / ORDINAL_BYTES messages: that bounds its bitmaps */
 #define ORDINAL_BYTES 256
@@ -37,6 +39,8 @@ static int fill(struct spool_file *f, int fd, uint64_t from, uint64_t upto)
 {
 	static const char zeros[ZEROS];
 
+	if (f->reserve(f, fd, from, upto - from) < 0)
+		return -1;
 	for (; from < upto; from += least(ZEROS, upto - from))
 		if (spool_file_write_all(f, fd, zeros, (size_t)least(ZEROS, upto - from), from) < 0)
 			return -1;
@@ -56,7 +60,7 @@ static int make(struct spool *sp, struct spool_segment *s)
 	}
 	spool_segment_path(path, s->number);
 	s->fd = f->open(f, path, SPOOL_FILE_MAKE);
-	if (s->fd < 0 || f->reserve(f, s->fd, 0, s->size) < 0)
+	if (s->fd < 0)
 		return -1;
 	s->filled = least(PIECE, s->size);
 	if (fill(f, s->fd, 0, s->filled) < 0 ||
@@ -140,7 +144,7 @@ static void begin_make(struct spool *sp)
 	spool_pool_put(&sp->pool, SPOOL_LANE_FILES, &sp->supply.make_job);
 }
 
-/* Filling the rest, piece by piece */
+/* Filling, piece by piece */
 
 static void fill_work(struct spool_job *job)
 {
@@ -176,10 +180,14 @@ static void fill_done(struct spool_job *job)
 	sp->supply.fill_after = sp->now + SPOOL_RETRY_US;
 }
 
+/* wants_fill - as far as it should be filled by now it is not */
 static bool wants_fill(const struct spool_segment *s)
 {
-	return s && (s->state == SPOOL_SEGMENT_CURRENT || s->state == SPOOL_SEGMENT_FREE) &&
-	       s->filled < s->size;
+	if (!s || (s->state != SPOOL_SEGMENT_CURRENT && s->state != SPOOL_SEGMENT_FREE))
+		return false;
+	if (s->state == SPOOL_SEGMENT_FREE)
+		return s->filled < least(PIECE, s->size);
+	return s->filled < least(s->tail + AHEAD, s->size);
 }
 
 static void begin_fill(struct spool *sp)

@@ -155,6 +155,40 @@ static void a_big_body_survives_on_a_real_disk(void **state)
 	assert_memory_equal(back, chunk, sizeof back);
 }
 
+static uint64_t size_of(const char *name)
+{
+	struct stat st;
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* A big segment is there at once, with its first piece; the rest is filled ahead of the tail. */
+static void a_new_segment_is_filled_piece_by_piece(void **state)
+{
+	const uint64_t piece = 16 << 20, whole = 40 << 20;
+
+	(void)state;
+	spool_close(&w.spool);
+	remove_all(dir);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	spool_file_free(&disk);
+	disk = spool_file_new(dir, true, &w.why);
+	w.options.file = disk;
+	w.options.segment_size = whole;
+	assert_true(world_open(&w));
+	assert_int_equal(size_of("seg/00000001"), piece);
+	world_send(&w, 100);
+	turn_until_answered();
+	assert_int_equal(w.letters[0].handle.segment, 1);
+	while (size_of("seg/00000001") < whole)
+		spool_turn(w.spool, clock_mono());
+	while (size_of("seg/00000002") < piece)
+		spool_turn(w.spool, clock_mono());
+	assert_int_equal(size_of("seg/00000002"), piece);
+}
+
 static void a_spool_belongs_to_one_process(void **state)
 {
 	struct spool_file *other;
@@ -214,9 +248,9 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
-		T(letters_survive_on_a_real_disk),      T(a_big_body_survives_on_a_real_disk),
-		T(a_spool_belongs_to_one_process),      T(a_folder_that_is_not_there_is_named),
-		T(the_operations_do_what_the_calls_do),
+		T(letters_survive_on_a_real_disk),         T(a_big_body_survives_on_a_real_disk),
+		T(a_new_segment_is_filled_piece_by_piece), T(a_spool_belongs_to_one_process),
+		T(a_folder_that_is_not_there_is_named),    T(the_operations_do_what_the_calls_do),
 	};
 
 	rnd_init();
