@@ -9,8 +9,10 @@
 #include "spool_replay.h"
 
 /*
- * The operator's view of the disk: by the same reading that recovery uses, without a lock and without writing, so that it works while the
- * gateway runs (a message that arrives meanwhile may be missed), while it is down, and on a copy in any state.
+ * The operator's view of the disk: by the same reading that recovery uses, without a lock and
+ * without writing, so that it works while the
+ * gateway runs (a message that arrives meanwhile may be missed), while it is down, and on a copy in
+ * any state.
  */
 #define PATH_BYTES 4096
 #define LINE_BYTES (1024 * 1024)
@@ -33,7 +35,7 @@ static int complain(struct look *l, const struct fault *why, int code)
 	return -1;
 }
 
-/* ---- lines -------------------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static void flush_line(struct look *l)
 {
@@ -115,7 +117,7 @@ static int list_one(void *arg, const struct spool_replay_view *v)
 	return 0;
 }
 
-/* ---- one message -------------------------------------------------------------------------------------------- */
+/* ---- one message ----------------------------------------------------------------------------- */
 
 /* copy_slot - length bytes of a slot's file to standard output */
 static int copy_slot(struct look *l, uint32_t slot, uint64_t offset, uint64_t length)
@@ -188,7 +190,7 @@ static int show_one(void *arg, const struct spool_replay_view *v)
 	return 0;
 }
 
-/* ---- the directory ------------------------------------------------------------------------------------------ */
+/* ---- the directory --------------------------------------------------------------------------- */
 
 /* directory - the argument, else what the settings say */
 static bool directory(const struct cli *c, unsigned argument, char *path, size_t size)
@@ -308,8 +310,8 @@ int cli_spool_verify(const struct cli *c)
 	if (!directory(c, 0, path, sizeof path))
 		return EX_CONFIG;
 	if (open_look(&l, path, true) == 0 && each(&l, count_one) == 0) {
-		(void)printf(c->json ? "{\"messages\":%llu,\"damaged\":%llu}\n" :
-				       "%llu messages, %llu damaged places\n",
+		(void)printf(c->json ? "{\"messages\":%llu,\"damaged\":%llu}\n"
+				     : "%llu messages, %llu damaged places\n",
 			     (unsigned long long)l.messages, (unsigned long long)l.damages);
 		l.code = l.damages ? CLI_NO : 0;
 	}

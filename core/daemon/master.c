@@ -22,8 +22,8 @@
 #include "privilege.h"
 #include "rnd.h"
 
-#define ERRORS_MAX (256 * 1024)
-#define LISTEN_TRIES 100
+#define ERRORS_MAX     (256 * 1024)
+#define LISTEN_TRIES   100
 #define LISTEN_WAIT_MS 20
 
 const char *const master_phase_name[] = {
@@ -33,7 +33,7 @@ const char *const master_phase_name[] = {
 	[MASTER_STOPPING] = "stopping",
 };
 
-/* ---- events ------------------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static bool event_to_control(void *owner, struct str line)
 {
@@ -41,13 +41,14 @@ static bool event_to_control(void *owner, struct str line)
 	struct master_role *control = master_role_find(m, ROLE_CONTROL, 0);
 
 	if (control && control->state == MASTER_ROLE_READY)
-		return role_send(control->link,
-				 &(struct role_message){ .word = WORD_EVENT, .text = str_trim(line) },
-				 NULL) == 0;
+		return role_send(
+			       control->link,
+			       &(struct role_message){ .word = WORD_EVENT, .text = str_trim(line) },
+			       NULL) == 0;
 	return dprintf(STDERR_FILENO, "%.*s", STR_ARG(line)) > 0;
 }
 
-/* ---- phases ------------------------------------------------------------------------------------------------- */
+/* ---- phases ---------------------------------------------------------------------------------- */
 
 /* master_ready - a role became ready: when all are, mail may come in */
 void master_ready(struct master *m)
@@ -136,7 +137,7 @@ static void every_second(struct net_timer *t)
 	net_timer_start(t, CLOCK_SECOND);
 }
 
-/* ---- words and signals -------------------------------------------------------------------------------------- */
+/* ---- words and signals ----------------------------------------------------------------------- */
 
 void master_word(struct master_role *r, const struct role_message *word)
 {
@@ -229,7 +230,7 @@ static int watch_signals(struct master *m, struct fault *why)
 	return 0;
 }
 
-/* ---- boot --------------------------------------------------------------------------------------------------- */
+/* ---- boot ------------------------------------------------------------------------------------ */
 
 /* load - the first snapshot, in a child of its own like every later one: the master runs no Lua */
 static int load(struct master *m, struct fault *why)
@@ -242,7 +243,7 @@ static int load(struct master *m, struct fault *why)
 		return -1;
 	buf_init(&errors, ERRORS_MAX);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		continue;               /* its one message fits the socket's buffer: it ends by itself */
+		continue; /* its one message fits the socket's buffer: it ends by itself */
 	memory = loader_collect(fd, &errors);
 	close(fd);
 	if (memory >= 0)
@@ -285,7 +286,9 @@ static void add_roles(struct master *m)
 		master_role_add(m, ROLE_EDGE, i);
 }
 
-/* listen_patiently - after a crash the roles of our predecessor may hold the sockets for a moment */
+/*
+ * listen_patiently - after a crash the roles of our predecessor may hold the sockets for a moment
+ */
 static int listen_patiently(struct master *m, const struct settings *s, struct fault *why)
 {
 	for (unsigned i = 0; i < LISTEN_TRIES; i++) {

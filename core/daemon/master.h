@@ -1,11 +1,16 @@
 /*
- * master - binds ports, starts and watches the roles, keeps the committed snapshot; never reads a byte from a peer.
+ * master - binds ports, starts and watches the roles, keeps the committed snapshot; never reads a
+ * byte from a peer.
  *
- * What        the process that `moongate serve` becomes. Roles are forked and executed anew (fresh addresses after every crash), get their
+ * What        the process that `moongate serve` becomes. Roles are forked and executed anew (fresh
+ *             addresses after every crash), get their
  *             descriptors over their link, and are replaced with back-off when they end.
- * Why         whatever happens to one role, the others go on and the rules stay those that were committed.
- * Invariants  a reload changes every role or none. A role that (re)starts gets the committed snapshot. The master never waits.
- * Read next   master_role.c starts and watches; master_reload.c changes the rules; master_request.c answers the operator.
+ * Why         whatever happens to one role, the others go on and the rules stay those that were
+ *             committed.
+ * Invariants  a reload changes every role or none. A role that (re)starts gets the committed
+ *             snapshot. The master never waits.
+ * Read next   master_role.c starts and watches; master_reload.c changes the rules; master_request.c
+ *             answers the operator.
  */
 #ifndef MASTER_H
 #define MASTER_H
@@ -22,8 +27,9 @@
 #define MASTER_BACKOFF_LONGEST (5 * CLOCK_SECOND)
 #define MASTER_STEADY          (10 * CLOCK_SECOND) /* who lived that long restarts at once */
 #define MASTER_PREPARE         (10 * CLOCK_SECOND) /* for all roles to load a snapshot */
-#define MASTER_LOAD (60 * CLOCK_SECOND)     /* for the loader: it has CPU time of its own to be cut by */
-#define MASTER_STOP            (3 * CLOCK_SECOND)  /* from STOP to SIGKILL */
+#define MASTER_LOAD                                                                                \
+	(60 * CLOCK_SECOND)            /* for the loader: it has CPU time of its own to be cut by */
+#define MASTER_STOP (3 * CLOCK_SECOND) /* from STOP to SIGKILL */
 
 struct master;
 
@@ -86,7 +92,10 @@ struct master {
 	int exit_code;
 };
 
-/* master_serve - the life of the master; the exit code. single: in the foreground without a service manager */
+/*
+ * master_serve - the life of the master; the exit code. single: in the foreground without a service
+ * manager
+ */
 int master_serve(const char *settings_path, bool single);
 
 /* master_role.c */

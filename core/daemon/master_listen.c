@@ -93,7 +93,10 @@ void master_listen_commit(struct master *m, const struct settings *s)
 		m->listeners[i].is_new = false;
 }
 
-/* master_listen_control - bound here, where the right to write into its directory may still be there */
+/*
+ * master_listen_control - bound here, where the right to write into its directory may still be
+ * there
+ */
 int master_listen_control(struct master *m, const struct settings *s, struct fault *why)
 {
 	char path[sizeof((struct sockaddr_un *)0)->sun_path + 8];

@@ -4,7 +4,8 @@
  *                         v                        v
  *                       NONE                    ABORT to all, NONE: nothing has changed
  *
- * One reload at a time; those who ask meanwhile wait for the next one (a storm of editors becomes two reloads).
+ * One reload at a time; those who ask meanwhile wait for the next one (a storm of editors becomes
+ * two reloads).
  */
 #include "master.h"
 
@@ -43,7 +44,7 @@ struct master_reload {
 
 static void begin(struct master_reload *r, bool rollback);
 
-/* ---- snapshots ---------------------------------------------------------------------------------------------- */
+/* ---- snapshots ------------------------------------------------------------------------------- */
 
 struct master_snapshot *master_snapshot_take(int fd, unsigned number, struct fault *why)
 {
@@ -83,7 +84,7 @@ static void push_history(struct master *m, struct master_snapshot *s)
 	m->history[0] = s;
 }
 
-/* ---- the end of a reload ------------------------------------------------------------------------------------ */
+/* ---- the end of a reload --------------------------------------------------------------------- */
 
 /* next_round - those who asked while this one ran */
 static void next_round(struct master_reload *r)
@@ -162,7 +163,7 @@ static void commit_all(struct master_reload *r)
 	finish(r, 0, (struct str){ text, (size_t)n });
 }
 
-/* ---- prepare ------------------------------------------------------------------------------------------------ */
+/* ---- prepare --------------------------------------------------------------------------------- */
 
 static bool all_prepared(const struct master *m)
 {
@@ -235,7 +236,7 @@ static void late(struct net_timer *t)
 		kill(r->loader_pid, SIGKILL); /* its descriptor closes: loaded() refuses */
 }
 
-/* ---- load --------------------------------------------------------------------------------------------------- */
+/* ---- load ------------------------------------------------------------------------------------ */
 
 /* restart_needed - a setting that only a restart can change: say which */
 static bool restart_needed(struct master_reload *r)

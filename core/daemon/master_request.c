@@ -36,7 +36,7 @@ void master_answer(struct master *m, uint64_t tag, unsigned code, struct str tex
 					 .word = WORD_ANSWER, .a = tag, .b = code, .text = text });
 }
 
-/* ---- status ------------------------------------------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 static const char *const state_name[] = {
 	[MASTER_ROLE_DOWN] = "down",
@@ -136,7 +136,7 @@ static void do_status(struct request *q)
 	buf_fini(&out);
 }
 
-/* ---- policy ------------------------------------------------------------------------------------------------- */
+/* ---- policy ---------------------------------------------------------------------------------- */
 
 static void one_generation(struct buf *out, const struct master_snapshot *s, bool active,
 			   bool as_json)

@@ -66,7 +66,7 @@ bool master_all_ready(const struct master *m)
 	return true;
 }
 
-/* ---- channels ----------------------------------------------------------------------------------------------- */
+/* ---- channels -------------------------------------------------------------------------------- */
 
 static int give_end(struct master_role *to, const struct master_role *peer,
 		    const struct ipc_channel_fds *fds, enum ipc_end end)
@@ -97,7 +97,9 @@ static void connect_pair(struct master_role *a, struct master_role *b, size_t ri
 	ipc_channel_fds_close(&fds);
 }
 
-/* connect_all - a fresh channel to every peer that runs; those that start later connect themselves */
+/*
+ * connect_all - a fresh channel to every peer that runs; those that start later connect themselves
+ */
 static void connect_all(struct master_role *r)
 {
 	struct master *m = r->master;
@@ -115,7 +117,7 @@ static void connect_all(struct master_role *r)
 		}
 }
 
-/* ---- start -------------------------------------------------------------------------------------------------- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 static _Noreturn void become(const struct master_role *r, int exe, int link)
 {
@@ -250,7 +252,7 @@ void master_role_start(struct master_role *r)
 	introduce(r);
 }
 
-/* ---- end ---------------------------------------------------------------------------------------------------- */
+/* ---- end ------------------------------------------------------------------------------------- */
 
 static void report_end(const struct master_role *r, int status)
 {

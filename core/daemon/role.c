@@ -70,7 +70,7 @@ static void fail(struct role *r, uint64_t generation, struct str lines)
 	role_tell(r, &(struct role_message){ .word = WORD_FAILED, .a = generation, .text = lines });
 }
 
-/* ---- events ------------------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static bool event_to_control(void *owner, struct str line)
 {
@@ -84,7 +84,7 @@ static bool event_to_control(void *owner, struct str line)
 	return false;
 }
 
-/* ---- channels ----------------------------------------------------------------------------------------------- */
+/* ---- channels -------------------------------------------------------------------------------- */
 
 static void channel_frame(void *owner, const struct ipc_frame *frame)
 {
@@ -143,7 +143,7 @@ static void take_channel(struct role *r, const struct role_message *m)
 	log_sink(event_to_control, r);
 }
 
-/* ---- settings ----------------------------------------------------------------------------------------------- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 static void state_fini(struct role_state *s)
 {
@@ -204,7 +204,10 @@ static void commit(struct role *r)
 	gauge_set(GAUGE_GENERATION, r->state.number);
 	if (r->ops->commit)
 		r->ops->commit(r);
-	/* Sources and maps of a draining generation live in its own mapping (role_policy.c); settings nobody keeps. */
+	/*
+	 * Sources and maps of a draining generation live in its own mapping (role_policy.c);
+	 * settings nobody keeps.
+	 */
 	state_fini(&old);
 }
 
@@ -217,7 +220,7 @@ static void abandon(struct role *r)
 	state_fini(&r->next);
 }
 
-/* ---- words of the master ------------------------------------------------------------------------------------ */
+/* ---- words of the master --------------------------------------------------------------------- */
 
 static void take_slab(struct role *r, const struct role_message *m)
 {
@@ -351,7 +354,7 @@ static void link_ready(struct net_watch *w, int events)
 	net_timer_start(&r->orphan, ROLE_ORPHAN);
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void beat(struct net_timer *t)
 {

@@ -1,13 +1,17 @@
 /*
  * role - one process of the gateway, seen from inside.
  *
- * What        the kinds, their names, the state every role has (loop, link to the master, settings, log sink), and the ops that
+ * What        the kinds, their names, the state every role has (loop, link to the master, settings,
+ *             log sink), and the ops that
  *             make an edge an edge.
- * Why         start, reload, drain and the master's death are the same for all; they are written once, here.
- * Invariants  nothing from a peer is read before the sandbox is closed. A role never outlives its master by more than
+ * Why         start, reload, drain and the master's death are the same for all; they are written
+ *             once, here.
+ * Invariants  nothing from a peer is read before the sandbox is closed. A role never outlives its
+ *             master by more than
  *             ROLE_ORPHAN. Settings and snapshot change only in commit.
  * Ownership   `struct role` lives as long as the process.
- * Read next   role_link.h, the words between master and role; role_edge.c for the shortest complete one.
+ * Read next   role_link.h, the words between master and role; role_edge.c for the shortest complete
+ *             one.
  */
 #ifndef ROLE_H
 #define ROLE_H
@@ -32,7 +36,10 @@ struct role_state {      /* one committed or prepared state of the rules */
 struct role;
 
 struct role_ops {
-	/* Everything is there but the channels' peers: open what is needed, role_enter_sandbox(), be ready. */
+	/*
+	 * Everything is there but the channels' peers: open what is needed, role_enter_sandbox(),
+	 * be ready.
+	 */
 	int (*start)(struct role *r, struct fault *why);
 	/* A channel to a peer, the first one or a replacement; takes c. */
 	void (*channel)(struct role *r, struct role_peer peer, struct ipc_channel *c);
@@ -59,11 +66,11 @@ struct role {
 	struct net_loop *loop;
 	struct net_watch link;
 	struct net_timer beat, orphan, drained;
-	bool (*is_idle)(const struct role *r);  /* while draining: is nothing left to do? */
+	bool (*is_idle)(const struct role *r); /* while draining: is nothing left to do? */
 	struct role_state state, next;
 	struct ipc_channel *events; /* to control; NULL: standard error */
 	bool is_started, is_draining;
-	bool is_orphan;                 /* the master is gone */
+	bool is_orphan; /* the master is gone */
 };
 
 extern const struct role_ops role_edge_ops, role_spool_ops, role_deliver_ops, role_control_ops,

@@ -9,7 +9,10 @@
 
 #define EVENTS_WAIT_US 10000 /* for an event to be written; a ring has room for those of a second */
 
-/* Carries operators' words to the master and the spool, shows everybody's counters, and writes everybody's events. */
+/*
+ * Carries operators' words to the master and the spool, shows everybody's counters, and writes
+ * everybody's events.
+ */
 static struct {
 	struct role *role;
 	struct admin_control *control;
@@ -158,7 +161,10 @@ static void commit(struct role *r)
 	admin_events_to(admin.events, r->state.settings.events.to);
 }
 
-/* drain - the master is gone: its successor wants the socket; events of the others are still written */
+/*
+ * drain - the master is gone: its successor wants the socket; events of the others are still
+ * written
+ */
 static void drain(struct role *r)
 {
 	(void)r;

@@ -1,9 +1,12 @@
 /*
  * role_link - the words between the master and a role.
  *
- * What        one SOCK_SEQPACKET pair per role; a message is a word, small numbers, a text, and up to 3 descriptors.
- * Why         packets need no framing, descriptors travel with the word they belong to, and the end of one side is seen by the other.
- * Invariants  never blocks: a peer that lets its socket fill up is stuck, and is treated so. Descriptors are close-on-exec.
+ * What        one SOCK_SEQPACKET pair per role; a message is a word, small numbers, a text, and up
+ *             to 3 descriptors.
+ * Why         packets need no framing, descriptors travel with the word they belong to, and the end
+ *             of one side is seen by the other.
+ * Invariants  never blocks: a peer that lets its socket fill up is stuck, and is treated so.
+ *             Descriptors are close-on-exec.
  * Bounds      ROLE_TEXT bytes of text; longer answers go in several.
  */
 #ifndef ROLE_LINK_H
@@ -65,7 +68,10 @@ bool role_find(struct str name, enum role_kind *out);
 /* role_send - -1 when the peer is gone or stuck; descriptors stay the caller's */
 int role_send(int link, const struct role_message *m, struct fault *why);
 
-/* role_receive - DONE: m is filled, its fds are the caller's; MORE: nothing there; ERROR: the peer is gone or talks nonsense */
+/*
+ * role_receive - DONE: m is filled, its fds are the caller's; MORE: nothing there; ERROR: the peer
+ * is gone or talks nonsense
+ */
 enum step role_receive(int link, struct role_message *m);
 
 #endif

@@ -3,7 +3,10 @@
 #include "delivery_hop.h"
 #include "maildir_serve.h"
 
-/* The roots of all mailboxes are opened before the sandbox is closed; what a reload adds must lie below one of them or be reachable. */
+/*
+ * The roots of all mailboxes are opened before the sandbox is closed; what a reload adds must lie
+ * below one of them or be reachable.
+ */
 static struct {
 	struct maildir_serve *serve;
 	struct ipc_channel *delivers[MAILDIR_SERVE_CHANNELS];

@@ -2,7 +2,8 @@
  * role_policy - generations in a scripted role: made from a snapshot, committed, dropped.
  *
  * What        the steps that edge and deliver share between the master's words and core/script.
- * Invariants  sources and maps of a generation live in a mapping of its own, until the generation is destroyed.
+ * Invariants  sources and maps of a generation live in a mapping of its own, until the generation
+ *             is destroyed.
  */
 #ifndef ROLE_POLICY_H
 #define ROLE_POLICY_H

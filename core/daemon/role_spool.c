@@ -8,12 +8,13 @@
 #include "clock.h"
 #include "queue.h"
 
-#define LOCK_TRIES 500
+#define LOCK_TRIES   500
 #define LOCK_WAIT_MS 20
-#define QUIET_US (CLOCK_SECOND / 4)
+#define QUIET_US     (CLOCK_SECOND / 4)
 
 /*
- * The working directory is the spool: entered while the path can still be walked, so that later neither a path nor a right to walk it
+ * The working directory is the spool: entered while the path can still be walked, so that later
+ * neither a path nor a right to walk it
  * is needed.
  */
 static struct {
@@ -21,7 +22,7 @@ static struct {
 	struct spool *spool;
 	struct spool_file *file;
 	struct ipc_channel *edges[QUEUE_EDGES], *delivers[QUEUE_DELIVERS], *control;
-	uint64_t heard_us;              /* the last frame of anybody */
+	uint64_t heard_us; /* the last frame of anybody */
 } store;
 
 static struct queue_options queue_options_of(const struct settings *s)
@@ -62,7 +63,10 @@ static void attach(void)
 			queue_deliver_channel(store.queue, i, store.delivers[i]);
 }
 
-/* open_patiently - after a crash of the master our predecessor may still finish what it has, and hold the lock */
+/*
+ * open_patiently - after a crash of the master our predecessor may still finish what it has, and
+ * hold the lock
+ */
 static struct spool *open_patiently(const struct spool_options *o, struct fault *why)
 {
 	struct spool *spool = NULL;
@@ -166,7 +170,10 @@ static bool is_quiet(const struct role *r)
 	return net_loop_now(r->loop) - store.heard_us > QUIET_US;
 }
 
-/* drain - the master is gone: stay as long as edges and deliver finish what they have, they ask often then */
+/*
+ * drain - the master is gone: stay as long as edges and deliver finish what they have, they ask
+ * often then
+ */
 static void drain(struct role *r)
 {
 	store.heard_us = net_loop_now(r->loop);

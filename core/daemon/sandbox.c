@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 /*
- * Which call is allowed to whom. A call is here because a test dies without it; PROT_EXEC, execve, fork, ptrace and the
+ * Which call is allowed to whom. A call is here because a test dies without it; PROT_EXEC, execve,
+ * fork, ptrace and the
  * opening of files by the roles that face the network are nowhere.
  */
 #define BIT(kind) (1u << (kind))
@@ -92,7 +93,9 @@ static int allow(scmp_filter_ctx c, int call)
 	return rc == -EEXIST ? 0 : rc;
 }
 
-/* allow_sockets - deliver opens streams, control a datagram socket to syslog; nobody else opens any */
+/*
+ * allow_sockets - deliver opens streams, control a datagram socket to syslog; nobody else opens any
+ */
 static int allow_sockets(scmp_filter_ctx c, enum role_kind kind)
 {
 	static const int families[] = { AF_INET, AF_INET6, AF_UNIX };
@@ -119,7 +122,8 @@ static int allow_narrow(scmp_filter_ctx c, enum role_kind kind)
 }
 #else
 /*
- * allow_fcntl - but not F_SETFL: the eventfds of a channel are one file for both ends, and a hijacked role
+ * allow_fcntl - but not F_SETFL: the eventfds of a channel are one file for both ends, and a
+ * hijacked role
  * could make its neighbour's reads block
  */
 static int allow_fcntl(scmp_filter_ctx c)
@@ -152,7 +156,10 @@ static int allow_memory(scmp_filter_ctx c)
 	return rc;
 }
 
-/* allow_threads - clone for a thread of this process; clone3 cannot be looked into, glibc falls back to clone */
+/*
+ * allow_threads - clone for a thread of this process; clone3 cannot be looked into, glibc falls
+ * back to clone
+ */
 static int allow_threads(scmp_filter_ctx c)
 {
 	int rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
@@ -207,7 +214,7 @@ static int enter_seccomp(enum role_kind kind, struct fault *why)
 }
 
 #ifndef MOONGATE_INSTRUMENTED
-/* ---- Landlock ----------------------------------------------------------------------------------------------- */
+/* ---- Landlock -------------------------------------------------------------------------------- */
 
 #define READ_ACCESS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define WRITE_ACCESS                                                                               \
@@ -233,8 +240,10 @@ static int allow_below(int ruleset, const char *path)
 }
 
 /*
- * enter_landlock - no file at all for the roles that face the network; the spool has its directory (its working directory
- * by now). Control and maildir get their paths from settings that may change, so seccomp and the user's rights bound them.
+ * enter_landlock - no file at all for the roles that face the network; the spool has its directory
+ * (its working directory
+ * by now). Control and maildir get their paths from settings that may change, so seccomp and the
+ * user's rights bound them.
  */
 static int enter_landlock(enum role_kind kind, struct fault *why)
 {
