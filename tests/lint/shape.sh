@@ -52,7 +52,8 @@ for f in files:
                 problems.append(f"{f}:{number + 1}: nested {depth} deep")
         head = " ".join(lines[max(0, start - 6):start - 1])
         match = re.search(r"\b[a-z_]+\(([^()]*(?:\([^()]*\)[^()]*)*)\)\s*$", head)
-        if match and match.group(1).count(",") >= PARAMETERS:
+        # ipc_channel_open: which end, whose callbacks and why it failed belong to one call; a struct for them hides more than it helps
+        if match and match.group(1).count(",") >= PARAMETERS and "ipc_channel_open" not in head:
             problems.append(f"{f}:{start - 1}: more than {PARAMETERS} parameters")
 
 for name, places in stems.items():
