@@ -143,6 +143,7 @@ TEST(a_session_that_dies_while_its_handler_waits_leaves_nothing)
 TEST(a_late_completion_is_dropped)
 {
 	struct script_op late;
+	uint64_t serial;
 
 	policy(waits_often);
 	CHECK_INT(0, rig_begin(&r, HOOK_RCPT), STEP_MORE);
@@ -151,9 +152,11 @@ TEST(a_late_completion_is_dropped)
 	script_op_done(&late);
 	turn(r.loop);
 	CHECK_INT(0, rig_begin(&r, HOOK_RCPT), STEP_MORE);
+	serial = ((struct script_task *)r.q.task)->serial;
 	script_op_done(&late);
 	turn(r.loop);
 	CHECK_INT(0, ((struct script_task *)r.q.task)->state, TASK_WAITING);
+	CHECK_INT(0, ((struct script_task *)r.q.task)->serial, serial);
 	policy_cancel(&r.q);
 }
 
