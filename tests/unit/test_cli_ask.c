@@ -155,15 +155,18 @@ TEST(how_the_answer_arrives_changes_nothing)
 	static const struct str answer = STR("255 5\nhello255 0\n3 6\n world");
 
 	for (size_t cut = 1; cut < answer.n; cut++) {
-		struct asker a = ASK("status", "--json");
-		int fd = serve(STR("status\0--json\n"));
+		bool is_json = cut % 2; /* words are told as JSON to whoever wants that */
+		struct asker a = is_json ? ASK("status", "--json") : ASK("status");
+		int fd = serve(is_json ? STR("status\0--json\n") : STR("status\n"));
 		struct buf out;
 
 		reply(fd, str_head(answer, cut));
 		reply(fd, str_drop(answer, cut));
 		(void)close(fd);
 		CHECK_INT(cut, over(&a, &out), 3);
-		CHECK_STR(cut, buf_str(&out), STR("hello world"));
+		CHECK_STR(cut, buf_str(&out),
+			  is_json ? STR("{\"exit\":3,\"text\":\"hello world\"}\n")
+				  : STR("hello world"));
 		buf_fini(&out);
 	}
 }
