@@ -111,13 +111,17 @@ TEST(two_bounces_in_one_turn_do_not_meet_in_the_spool)
 
 TEST(the_last_recipient_may_finish_while_a_bounce_is_on_its_way)
 {
+	struct spool_stats stats;
+
 	rig_begin();
 	two_leases(1);
 	in_one_turn(IPC_OUTCOME_DONE);
 	assert_null(rig_find(1, 0));
 	assert_true(is_there(2));
 	rig_turn(3);
-	rig_restart(); /* and the spool was told that it is finished */
+	spool_stats(rig.spool, &stats);
+	assert_int_equal(stats.live, 1); /* the bounce: the spool was told that the rest is over */
+	rig_restart();
 	assert_null(rig_find(1, 0));
 	rig_end();
 }

@@ -132,13 +132,15 @@ TEST(an_operator_who_leaves_is_not_answered)
 	rig.disk.is_cold = true; /* the answer comes in a later turn */
 	memcpy(line, words.p, words.n);
 	memcpy(line + words.n, id_text(&id, text), ID_TEXT);
-	assert_true(rig_send(&rig.control, IPC_QUERY, 1, (struct str){ line, words.n + ID_TEXT }));
-	rig_turn(1);
+	queue_query(rig.queue, rig.control.ours,
+		    &(struct ipc_frame){
+			    .type = IPC_QUERY, .tag = 1, .payload = { line, words.n + ID_TEXT } });
+	assert_int_equal(rig.queue->asks, 1);
 	rig_connect(&rig.control);
+	answers("queue list", 0, "1 messages"); /* his successor, who hears of nothing else */
 	rig_turn(5);
 	assert_int_equal(rig_count(&rig.control, IPC_ANSWER), 0);
 	assert_int_equal(rig.queue->asks, 0);
-	answers("queue list", 0, "1 messages");
 	rig_end();
 }
 
