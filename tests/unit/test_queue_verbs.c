@@ -137,9 +137,11 @@ TEST(an_operator_who_leaves_is_not_answered)
 			    .type = IPC_QUERY, .tag = 1, .payload = { line, words.n + ID_TEXT } });
 	assert_int_equal(rig.queue->asks, 1);
 	rig_connect(&rig.control);
-	answers("queue list", 0, "1 messages"); /* his successor, who hears of nothing else */
+	queue_query(rig.queue, rig.control.ours, /* his successor, who hears of nothing else */
+		    &(struct ipc_frame){ .type = IPC_QUERY, .tag = 2, .payload = { "queue", 5 } });
 	rig_turn(5);
-	assert_int_equal(rig_count(&rig.control, IPC_ANSWER), 0);
+	assert_int_equal(rig_count(&rig.control, IPC_ANSWER), 1);
+	assert_int_equal(rig_tag(&rig.control, IPC_ANSWER), 2);
 	assert_int_equal(rig.queue->asks, 0);
 	rig_end();
 }
