@@ -250,6 +250,7 @@ static void a_slot_is_not_used_again_before_its_end_is_durable(void **state)
 	l = submit(slot, NULL);
 	world_settle(&w);
 	world_done(&w, l);
+	world_turn(&w, 3);
 	assert_int_equal(free_slots(), 1);
 	world_crash(&w, UINT64_MAX); /* the note is lost: the message is back, and whole */
 	assert_true(reopen());
