@@ -148,7 +148,9 @@ def test_two_hundred_sessions_do_not_notice_two_hundred_reloads():
         assert len({g for gs in seen.values() for g in gs}) > reloads // 4, "mail flowed through many generations"
         for key, pid in gate.pids().items():
             rss, fds = resident(pid), descriptors(pid)
-            assert rss < before[key][0] * 1.5 + 24 * 1024, f"{key}: {before[key][0]} KiB, then {rss} KiB"
+            # AddressSanitizer keeps up to 256 MiB of freed memory aside per process: there only the release build tells.
+            slack = 24 * 1024 + (256 * 1024 if SLOW > 1 else 0)
+            assert rss < before[key][0] * 1.5 + slack, f"{key}: {before[key][0]} KiB, then {rss} KiB"
             assert fds <= before[key][1] + 8, f"{key}: {before[key][1]} descriptors, then {fds}"
         assert all(r["restarts"] == 0 for r in gate.status()["roles"])
         print(f"  {reloads} reloads, {sent} messages, {len(sessions)} runs of 200 sessions")
