@@ -120,13 +120,14 @@ def test_two_hundred_sessions_do_not_notice_two_hundred_reloads():
                 sessions.append((process.returncode, output))
                 sent += batch
 
+        held = {key: descriptors(pid) for key, pid in gate.pids().items()}
         thread = threading.Thread(target=keep_loading)
         thread.start()
         try:
             before = None
             for n in range(1, reloads + 1):
                 if n == 10:
-                    before = {key: (resident(pid), descriptors(pid)) for key, pid in gate.pids().items()}
+                    before = {key: resident(pid) for key, pid in gate.pids().items()}
                 if n % 4 == 0:
                     text, message = BROKEN[n // 4 % len(BROKEN)]
                     write(gate, text)
@@ -147,11 +148,12 @@ def test_two_hundred_sessions_do_not_notice_two_hundred_reloads():
         assert len(seen) == sent and all(len(g) == 1 for g in seen.values())
         assert len({g for gs in seen.values() for g in gs}) > reloads // 4, "mail flowed through many generations"
         for key, pid in gate.pids().items():
-            rss, fds = resident(pid), descriptors(pid)
+            rss = resident(pid)
             # AddressSanitizer keeps up to 256 MiB of freed memory aside per process: there only the release build tells.
             slack = 24 * 1024 + (256 * 1024 if SLOW > 1 else 0)
-            assert rss < before[key][0] * 1.5 + slack, f"{key}: {before[key][0]} KiB, then {rss} KiB"
-            assert fds <= before[key][1] + 8, f"{key}: {before[key][1]} descriptors, then {fds}"
+            assert rss < before[key] * 1.5 + slack, f"{key}: {before[key]} KiB, then {rss} KiB"
+            # Snapshots that rollback may need stay open (8); connections that wait for a next message close by themselves.
+            until(lambda key=key, pid=pid: descriptors(pid) <= held[key] + 8, f"{key}: at most {held[key] + 8} descriptors", 30)
         assert all(r["restarts"] == 0 for r in gate.status()["roles"])
         print(f"  {reloads} reloads, {sent} messages, {len(sessions)} runs of 200 sessions")
 
