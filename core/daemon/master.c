@@ -23,8 +23,8 @@
 #include "rnd.h"
 
 #define ERRORS_MAX     (256 * 1024)
-#define LISTEN_TRIES   100
-#define LISTEN_WAIT_MS 20
+#define LISTEN_TRIES   1000
+#define LISTEN_WAIT_MS 5
 
 const char *const master_phase_name[] = {
 	[MASTER_STARTING] = "starting",
@@ -50,16 +50,20 @@ static bool event_to_control(void *owner, struct str line)
 
 /* ---- phases ---------------------------------------------------------------------------------- */
 
-/* master_ready - a role became ready: when all are, mail may come in */
-void master_ready(struct master *m)
+/*
+ * master_ready - a role became ready. An edge greets at once: what comes before the spool is there
+ * waits for it with its reply, and after a crash of ours that is soon. All are ready: say so.
+ */
+void master_ready(struct master_role *r)
 {
+	struct master *m = r->master;
+
+	if (r->kind == ROLE_EDGE)
+		master_listen_give(m, r);
 	if (m->announced || !master_all_ready(m))
 		return;
 	m->announced = true;
 	m->phase = MASTER_SERVING;
-	for (unsigned i = 0; i < m->nroles; i++)
-		if (m->roles[i].kind == ROLE_EDGE)
-			master_listen_give(m, &m->roles[i]);
 	dprintf(STDERR_FILENO, "moongate: ready\n");
 	notify("READY=1\nSTATUS=serving\n");
 }
@@ -148,7 +152,9 @@ void master_word(struct master_role *r, const struct role_message *word)
 		close(word->fds[i]);
 	if (word->word == WORD_READY) {
 		r->state = MASTER_ROLE_READY;
-		master_ready(m);
+		master_ready(r);
+	} else if (word->word == WORD_WAITING) {
+		r->state = MASTER_ROLE_WAITING;
 	} else if (word->word == WORD_IDLE) {
 		r->is_idle = true;
 		drain_on(m);

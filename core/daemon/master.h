@@ -28,12 +28,19 @@
 #define MASTER_STEADY          (10 * CLOCK_SECOND) /* who lived that long restarts at once */
 #define MASTER_PREPARE         (10 * CLOCK_SECOND) /* for all roles to load a snapshot */
 #define MASTER_LOAD                                                                                \
-	(60 * CLOCK_SECOND)            /* for the loader: it has CPU time of its own to be cut by */
-#define MASTER_STOP (3 * CLOCK_SECOND) /* from STOP to SIGKILL */
+	(60 * CLOCK_SECOND) /* for the loader: it has CPU time of its own to be cut by */
+#define MASTER_LOCK (10 * CLOCK_SECOND) /* for the spool's lock: longer than ROLE_ORPHAN */
+#define MASTER_STOP (3 * CLOCK_SECOND)  /* from STOP to SIGKILL */
 
 struct master;
 
-enum master_role_state { MASTER_ROLE_DOWN, MASTER_ROLE_STARTING, MASTER_ROLE_READY };
+/* WAITING: ready, but for a lock that a predecessor holds */
+enum master_role_state {
+	MASTER_ROLE_DOWN,
+	MASTER_ROLE_STARTING,
+	MASTER_ROLE_WAITING,
+	MASTER_ROLE_READY
+};
 
 struct master_role {
 	struct master *master;
@@ -134,6 +141,6 @@ void master_answer(struct master *m, uint64_t tag, unsigned code, struct str tex
 void master_drain(struct master *m);
 void master_stop(struct master *m, int exit_code);
 void master_word(struct master_role *r, const struct role_message *word);
-void master_ready(struct master *m);
+void master_ready(struct master_role *r);
 
 #endif

@@ -41,6 +41,7 @@ void master_answer(struct master *m, uint64_t tag, unsigned code, struct str tex
 static const char *const state_name[] = {
 	[MASTER_ROLE_DOWN] = "down",
 	[MASTER_ROLE_STARTING] = "starting",
+	[MASTER_ROLE_WAITING] = "waiting",
 	[MASTER_ROLE_READY] = "ready",
 };
 

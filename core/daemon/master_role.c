@@ -173,10 +173,8 @@ static void introduce(struct master_role *r)
 								  .text = STR("control"),
 								  .fds = { m->control_fd },
 								  .nfds = 1 });
-	(void)master_role_tell(r, &(struct role_message){ .word = WORD_START });
+	(void)master_role_tell(r, &(struct role_message){ .word = WORD_START, .a = MASTER_LOCK });
 	connect_all(r);
-	if (r->kind == ROLE_EDGE && m->announced)
-		master_listen_give(m, r);
 }
 
 static void link_ready(struct net_watch *w, int events)

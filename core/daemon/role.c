@@ -241,17 +241,33 @@ static void take_slab(struct role *r, const struct role_message *m)
 							.text = m->text });
 }
 
-static void start(struct role *r)
+void role_ready(struct role *r)
+{
+	gauge_set(GAUGE_GENERATION, r->state.number);
+	role_tell(r, &(struct role_message){ .word = WORD_READY });
+}
+
+_Noreturn void role_failed(struct role *r, const struct fault *why)
+{
+	fail(r, 0, str_of(why->text));
+	_exit(1);
+}
+
+static void start(struct role *r, uint64_t patience_us)
 {
 	struct fault why;
 
-	if (r->ops->start(r, &why) < 0) {
-		fail(r, 0, str_of(why.text));
-		_exit(1);
+	r->patience_us = patience_us;
+	switch (r->ops->start(r, &why)) {
+	case STEP_DONE:
+		role_ready(r);
+		return;
+	case STEP_MORE:
+		role_tell(r, &(struct role_message){ .word = WORD_WAITING });
+		return;
+	case STEP_ERROR:
+		role_failed(r, &why);
 	}
-	r->is_started = true;
-	gauge_set(GAUGE_GENERATION, r->state.number);
-	role_tell(r, &(struct role_message){ .word = WORD_READY });
 }
 
 static void drain(struct role *r)
@@ -281,10 +297,8 @@ static void obey(struct role *r, const struct role_message *m)
 		take_slab(r, m);
 		return;
 	case WORD_SNAPSHOT:
-		if (state_init(&r->state, m->fds[0], (unsigned)m->a, &why) < 0) {
-			fail(r, m->a, str_of(why.text));
-			_exit(1);
-		}
+		if (state_init(&r->state, m->fds[0], (unsigned)m->a, &why) < 0)
+			role_failed(r, &why);
 		return;
 	case WORD_CHANNEL:
 		take_channel(r, m);
@@ -296,7 +310,7 @@ static void obey(struct role *r, const struct role_message *m)
 		r->ops->listener_gone(r, m->text);
 		return;
 	case WORD_START:
-		start(r);
+		start(r, m->a);
 		return;
 	case WORD_PREPARE:
 		prepare(r, m->fds[0], (unsigned)m->a);
@@ -319,6 +333,7 @@ static void obey(struct role *r, const struct role_message *m)
 		if (r->ops->word)
 			r->ops->word(r, m);
 		return;
+	case WORD_WAITING:
 	case WORD_READY:
 	case WORD_PREPARED:
 	case WORD_FAILED:

@@ -38,9 +38,9 @@ struct role;
 struct role_ops {
 	/*
 	 * Everything is there but the channels' peers: open what is needed, role_enter_sandbox(),
-	 * be ready.
+	 * be ready: DONE; MORE: role_ready() or role_failed() comes later.
 	 */
-	int (*start)(struct role *r, struct fault *why);
+	enum step (*start)(struct role *r, struct fault *why);
 	/* A channel to a peer, the first one or a replacement; takes c. */
 	void (*channel)(struct role *r, struct role_peer peer, struct ipc_channel *c);
 	void (*frame)(struct role *r, struct role_peer peer, const struct ipc_frame *frame);
@@ -69,7 +69,8 @@ struct role {
 	bool (*is_idle)(const struct role *r); /* while draining: is nothing left to do? */
 	struct role_state state, next;
 	struct ipc_channel *events; /* to control; NULL: standard error */
-	bool is_started, is_draining;
+	uint64_t patience_us;       /* how long start may wait for a lock */
+	bool is_draining;
 	bool is_orphan; /* the master is gone */
 };
 
@@ -80,6 +81,9 @@ extern const struct role_ops role_edge_ops, role_spool_ops, role_deliver_ops, ro
 int role_main(const char *name, unsigned index);
 
 int role_enter_sandbox(struct role *r, struct fault *why);
+void role_ready(struct role *r);
+/* role_failed - what start could not do: says why, and ends the process */
+_Noreturn void role_failed(struct role *r, const struct fault *why);
 void role_idle(struct role *r); /* tells the master that nothing is left to do */
 /* role_drain_until - look again and again, and tell the master when it is so */
 void role_drain_until(struct role *r, bool (*is_idle)(const struct role *r));

@@ -67,7 +67,7 @@ static bool own_event(void *owner, struct str line)
 	return true;
 }
 
-static int start(struct role *r, struct fault *why)
+static enum step start(struct role *r, struct fault *why)
 {
 	const struct settings *s = &r->state.settings;
 
@@ -76,10 +76,10 @@ static int start(struct role *r, struct fault *why)
 	admin.control = admin_control_new(r->loop, &ops, r);
 	log_sink(own_event, r);
 	if (role_enter_sandbox(r, why) < 0)
-		return -1;
+		return STEP_ERROR;
 	if (admin.listener >= 0)
 		admin_control_listen(admin.control, admin.listener);
-	return 0;
+	return STEP_DONE;
 }
 
 static void channel(struct role *r, struct role_peer peer, struct ipc_channel *c)

@@ -37,18 +37,18 @@ static struct delivery_options options_of(const struct role *r)
 	return o;
 }
 
-static int start(struct role *r, struct fault *why)
+static enum step start(struct role *r, struct fault *why)
 {
 	struct delivery_options o = options_of(r);
 
 	if (role_enter_sandbox(r, why) < 0 || role_policy_start(&out.policy, r, why) < 0)
-		return -1;
+		return STEP_ERROR;
 	out.delivery = delivery_new(r->loop, &out.policy.set, &o);
 	if (out.maildir)
 		delivery_maildir_channel(out.delivery, out.maildir);
 	if (out.spool)
 		delivery_channel(out.delivery, out.spool);
-	return 0;
+	return STEP_DONE;
 }
 
 static void channel(struct role *r, struct role_peer peer, struct ipc_channel *c)

@@ -60,16 +60,16 @@ static struct session_options options_of(const struct role *r)
 	return o;
 }
 
-static int start(struct role *r, struct fault *why)
+static enum step start(struct role *r, struct fault *why)
 {
 	struct session_options o = options_of(r);
 
 	if (role_enter_sandbox(r, why) < 0 || role_policy_start(&edge.policy, r, why) < 0)
-		return -1;
+		return STEP_ERROR;
 	edge.server = session_server_new(r->loop, &edge.policy.set, &o);
 	if (edge.spool)
 		session_server_channel(edge.server, edge.spool);
-	return 0;
+	return STEP_DONE;
 }
 
 static void channel(struct role *r, struct role_peer peer, struct ipc_channel *c)

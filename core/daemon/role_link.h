@@ -32,7 +32,7 @@ enum role_word {
 	WORD_CHANNEL,           /* fds: memory, wake_a, wake_b; peer; a: enum ipc_end of the receiver */
 	WORD_LISTENER,          /* fds: a listening socket; text: name */
 	WORD_LISTENER_GONE,     /* text: name */
-	WORD_START,             /* all of the above were sent */
+	WORD_START,             /* all of the above were sent; a: how long a lock may be waited for, us */
 	WORD_PREPARE,           /* fds: a snapshot; a: generation */
 	WORD_COMMIT,            /* what was prepared is now the truth */
 	WORD_ABORT,
@@ -42,6 +42,7 @@ enum role_word {
 	WORD_ANSWER,            /* control: to a REQUEST; a: its tag; b: exit code, 255: more follows; text */
 	WORD_EVENT,             /* control: a line of the master's own; text */
 	/* role -> master */
+	WORD_WAITING,           /* started, but for the lock of somebody who is about to leave; READY comes */
 	WORD_READY,
 	WORD_PREPARED,          /* a: generation */
 	WORD_FAILED,            /* a: generation (0: start); text: lines */

@@ -39,7 +39,7 @@ static unsigned roots_of(const struct settings *s, struct str *roots)
 	return n;
 }
 
-static int start(struct role *r, struct fault *why)
+static enum step start(struct role *r, struct fault *why)
 {
 	static struct str roots[ROOTS];
 	unsigned n = roots_of(&r->state.settings, roots);
@@ -48,7 +48,7 @@ static int start(struct role *r, struct fault *why)
 	for (unsigned i = 0; i < MAILDIR_SERVE_CHANNELS; i++)
 		if (files.delivers[i])
 			maildir_serve_channel(files.serve, i, files.delivers[i]);
-	return role_enter_sandbox(r, why);
+	return role_enter_sandbox(r, why) < 0 ? STEP_ERROR : STEP_DONE;
 }
 
 static void channel(struct role *r, struct role_peer peer, struct ipc_channel *c)

@@ -1,27 +1,28 @@
 #include "role.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "queue.h"
 
-#define LOCK_TRIES   500
-#define LOCK_WAIT_MS 20
+#define LOCK_LOOK_US 5000
 #define QUIET_US     (CLOCK_SECOND / 4)
 
 /*
  * The working directory is the spool: entered while the path can still be walked, so that later
- * neither a path nor a right to walk it
- * is needed.
+ * neither a path nor a right to walk it is needed. Until the lock is ours, frames wait in their
+ * channels: edges and deliver hold what they have.
  */
 static struct {
+	struct role *role;
 	struct queue *queue;
 	struct spool *spool;
 	struct spool_file *file;
 	struct ipc_channel *edges[QUEUE_EDGES], *delivers[QUEUE_DELIVERS], *control;
+	struct net_timer lock; /* runs while a predecessor holds the lock */
+	uint64_t give_up_us;
 	uint64_t heard_us; /* the last frame of anybody */
 } store;
 
@@ -52,7 +53,19 @@ static struct spool_options spool_options_of(const struct settings *s)
 	};
 }
 
-/* attach - channels that came before the queue was there */
+static void each_channel(void (*act)(struct ipc_channel *))
+{
+	for (unsigned i = 0; i < QUEUE_EDGES; i++)
+		if (store.edges[i])
+			act(store.edges[i]);
+	for (unsigned i = 0; i < QUEUE_DELIVERS; i++)
+		if (store.delivers[i])
+			act(store.delivers[i]);
+	if (store.control)
+		act(store.control);
+}
+
+/* attach - channels that came before the spool was there */
 static void attach(void)
 {
 	for (unsigned i = 0; i < QUEUE_EDGES; i++)
@@ -64,46 +77,79 @@ static void attach(void)
 }
 
 /*
- * open_patiently - after a crash of the master our predecessor may still finish what it has, and
- * hold the lock
+ * is_locked - after a crash of the master our predecessor may still finish what it has; in an
+ * upgrade it works until we are told to take over. Only a look: spool_open takes the lock itself.
  */
-static struct spool *open_patiently(const struct spool_options *o, struct fault *why)
+static bool is_locked(void)
 {
-	struct spool *spool = NULL;
+	struct spool_file *f = store.file;
+	int fd = f->open(f, "LOCK", SPOOL_FILE_MAKE);
+	bool locked = fd >= 0 && f->lock(f, fd) < 0 && errno == EWOULDBLOCK;
 
-	for (unsigned i = 0; i < LOCK_TRIES; i++) {
-		why->sys = 0;
-		spool = spool_open(o, why);
-		if (spool || why->sys != EWOULDBLOCK)
-			break;
-		(void)poll(NULL, 0, LOCK_WAIT_MS);
-	}
-	return spool;
+	if (fd >= 0)
+		(void)f->close(f, fd);
+	return locked;
 }
 
-static int start(struct role *r, struct fault *why)
+/* open_spool - MORE: somebody has the lock, and there is still time to wait for it */
+static enum step open_spool(struct role *r, struct fault *why)
+{
+	struct spool_options o = spool_options_of(&r->state.settings);
+	bool patient = net_loop_now(r->loop) < store.give_up_us;
+
+	if (patient && is_locked())
+		return STEP_MORE;
+	why->sys = 0;
+	store.spool = spool_open(&o, why);
+	if (!store.spool)
+		return patient && why->sys == EWOULDBLOCK ? STEP_MORE : STEP_ERROR;
+	queue_start(store.queue, store.spool);
+	attach();
+	each_channel(ipc_channel_resume);
+	return STEP_DONE;
+}
+
+static void look_at_lock(struct net_timer *t)
+{
+	struct fault why;
+
+	switch (open_spool(store.role, &why)) {
+	case STEP_DONE:
+		role_ready(store.role);
+		return;
+	case STEP_MORE:
+		net_timer_start(t, LOCK_LOOK_US);
+		return;
+	case STEP_ERROR:
+		role_failed(store.role, &why);
+	}
+}
+
+static enum step start(struct role *r, struct fault *why)
 {
 	const struct settings *s = &r->state.settings;
 	struct queue_options queue = queue_options_of(s);
-	struct spool_options spool;
 	char path[4096];
+	enum step opened;
 
 	str_copy(path, sizeof path, s->spool);
-	if (chdir(path) < 0)
-		return fault_sys(why, "cannot enter the spool directory %s", path);
+	if (chdir(path) < 0) {
+		fault_sys(why, "cannot enter the spool directory %s", path);
+		return STEP_ERROR;
+	}
 	if (role_enter_sandbox(r, why) < 0)
-		return -1;
+		return STEP_ERROR;
 	store.file = spool_file_new(".", false, why);
 	if (!store.file)
-		return -1;
+		return STEP_ERROR;
+	store.role = r;
 	store.queue = queue_new(r->loop, &queue);
-	spool = spool_options_of(s);
-	store.spool = open_patiently(&spool, why);
-	if (!store.spool)
-		return -1;
-	queue_start(store.queue, store.spool);
-	attach();
-	return 0;
+	store.give_up_us = net_loop_now(r->loop) + r->patience_us;
+	opened = open_spool(r, why);
+	net_timer_init(&store.lock, r->loop, look_at_lock);
+	if (opened == STEP_MORE)
+		net_timer_start(&store.lock, LOCK_LOOK_US);
+	return opened;
 }
 
 static void replace(struct ipc_channel **place, struct ipc_channel *c)
@@ -117,16 +163,18 @@ static void replace(struct ipc_channel **place, struct ipc_channel *c)
 static void channel(struct role *r, struct role_peer peer, struct ipc_channel *c)
 {
 	(void)r;
+	if (!store.spool)
+		ipc_channel_pause(c);
 	if (peer.kind == ROLE_EDGE && peer.index < QUEUE_EDGES) {
-		if (store.queue)
+		if (store.spool)
 			queue_edge_channel(store.queue, peer.index, c);
 		replace(&store.edges[peer.index], c);
 	} else if (peer.kind == ROLE_DELIVER && peer.index < QUEUE_DELIVERS) {
-		if (store.queue)
+		if (store.spool)
 			queue_deliver_channel(store.queue, peer.index, c);
 		replace(&store.delivers[peer.index], c);
 	} else if (peer.kind == ROLE_CONTROL) {
-		if (store.queue)
+		if (store.spool)
 			queue_control_lost(store.queue);
 		replace(&store.control, c);
 	} else {
@@ -137,7 +185,7 @@ static void channel(struct role *r, struct role_peer peer, struct ipc_channel *c
 static void frame(struct role *r, struct role_peer peer, const struct ipc_frame *f)
 {
 	store.heard_us = net_loop_now(r->loop);
-	if (!store.queue)
+	if (!store.spool)
 		return;
 	if (peer.kind == ROLE_EDGE)
 		queue_edge_frame(store.queue, peer.index, f);
@@ -150,11 +198,11 @@ static void frame(struct role *r, struct role_peer peer, const struct ipc_frame 
 static void writable(struct role *r, struct role_peer peer)
 {
 	(void)r;
-	if (store.queue && peer.kind == ROLE_EDGE)
+	if (store.spool && peer.kind == ROLE_EDGE)
 		queue_edge_writable(store.queue, peer.index);
-	else if (store.queue && peer.kind == ROLE_DELIVER)
+	else if (store.spool && peer.kind == ROLE_DELIVER)
 		queue_deliver_writable(store.queue, peer.index);
-	else if (store.queue && peer.kind == ROLE_CONTROL)
+	else if (store.spool && peer.kind == ROLE_CONTROL)
 		queue_control_writable(store.queue);
 }
 
