@@ -211,8 +211,10 @@ static void put(struct memory_file *m, const void *from, size_t n, uint64_t offs
 	memcpy(m->now + offset, from, n);
 	if (offset + n > m->size)
 		m->size = offset + n;
+	/* a sector that says what the disk says is neither kept nor lost by a crash */
 	for (size_t i = offset / MEMORY_SECTOR; i < sectors(offset + n); i++)
-		m->dirty[i] = 1;
+		m->dirty[i] |= memcmp(m->now + i * MEMORY_SECTOR, m->disk + i * MEMORY_SECTOR,
+				      MEMORY_SECTOR) != 0;
 }
 
 static ssize_t do_write(struct spool_file *f, int fd, const struct iovec *v, int n, uint64_t offset)

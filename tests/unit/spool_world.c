@@ -104,7 +104,7 @@ void world_init(struct world *w)
 {
 	memset(w, 0, sizeof *w);
 	memory_disk_init(&w->disk);
-	for (size_t i = 0; i < sizeof body_bytes; i++)
+	for (size_t i = 0; body_bytes[0] == 0 && i < sizeof body_bytes; i++)
 		body_bytes[i] = (char)('a' + i % 23 + i / 997 % 3);
 	w->letters = calloc(WORLD_LETTERS, sizeof *w->letters);
 	w->now = 1000000;
@@ -140,7 +140,7 @@ bool world_open(struct world *w)
 	w->damages = w->copies = w->failures = 0;
 	w->spool = spool_open(&w->options, &w->why);
 	/* a bounce whose answer was lost, and which is there */
-	for (unsigned i = 0; i < w->nletters; i++) {
+	for (unsigned i = 0; w->spool && i < w->nletters; i++) {
 		struct letter *l = &w->letters[i];
 
 		if (l->found > 0 && l->finishes && l->replaces->found == 0)
@@ -252,6 +252,7 @@ void world_read_done(struct spool_read *r, bool is_good)
 	world_reads_failed += !is_good;
 }
 
+/* submit_with - in place of a message of its own; its slot is in the submit already */
 static bool submit_with(struct world *w, struct letter *l, struct spool_replace *replace)
 {
 	unsigned number = world_number(w, l);
@@ -261,8 +262,8 @@ static bool submit_with(struct world *w, struct letter *l, struct spool_replace 
 		.accept = {
 			.recipients = RECIPIENTS,
 			.header = STR("Subject: a letter\r\n"),
-			.nextents = l->body > 0,
-			.extents = { { body_of(number), 0, l->body } },
+			.nextents = l->body + l->in_slot > 0,
+			.extents = { { l->in_slot ? NULL : body_of(number), 0, l->body + l->in_slot } },
 		},
 	};
 	bool taken;
@@ -294,6 +295,28 @@ struct letter *world_send(struct world *w, size_t body)
 		return l;
 	w->nletters--;
 	return NULL;
+}
+
+static void moved(void *arg)
+{
+	(void)arg;
+}
+
+struct letter *world_send_slot(struct world *w, size_t n)
+{
+	struct spool_refusal why;
+	struct spool_slot *slot = spool_slot_open(w->spool, moved, NULL, &why);
+	struct letter *l;
+
+	if (!slot)
+		return NULL;
+	l = world_letter(w, 0);
+	l->in_slot = n;
+	assert(n <= WORLD_BODY && n <= spool_slot_room(slot));
+	spool_slot_append(w->spool, slot, (struct str){ body_of(world_number(w, l)), n });
+	l->submit.slot = slot;
+	world_submit(w, l);
+	return l;
 }
 
 void world_touch(struct world *w, struct letter *l)
@@ -328,6 +351,15 @@ struct letter *world_bounce(struct world *w, struct letter *of, bool is_done)
 	return submit_with(w, l, &replace) ? l : NULL;
 }
 
+static bool reads_slot(struct world *w, struct letter *l)
+{
+	static char bytes[WORLD_BODY];
+	struct spool_read read = { .handle = &l->handle, .to = bytes, .length = l->in_slot };
+
+	return spool_read(w->spool, &read) == STEP_DONE &&
+	       memcmp(bytes, body_of(world_number(w, l)), l->in_slot) == 0;
+}
+
 bool world_reads(struct world *w, struct letter *l)
 {
 	struct spool_load load = { .handle = &l->handle };
@@ -340,12 +372,12 @@ bool world_reads(struct world *w, struct letter *l)
 	snprintf(want, sizeof want, "number: %u\n", world_number(w, l));
 	good = good && str_eq(load.accept.envelope, str_of(want)) &&
 	       str_eq(load.accept.header, STR("Subject: a letter\r\n")) &&
-	       load.accept.body_length == l->body;
+	       load.accept.body_length == l->body + l->in_slot;
 	if (good && l->body > 0)
 		good = spool_accept_piece(&load.accept, 0, &piece) && piece.length == l->body &&
 		       memcmp(piece.p, body_of(world_number(w, l)), l->body) == 0;
 	free(load.to);
-	return good;
+	return good && (l->in_slot == 0 || reads_slot(w, l));
 }
 
 static const char *check_letter(struct world *w, struct letter *l)

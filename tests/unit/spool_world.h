@@ -26,6 +26,7 @@ struct letter {
 	enum letter_answer answer;
 	int code;
 	size_t body;              /* length of its inline body */
+	size_t in_slot;           /* of what lies in a slot, behind it */
 	uint32_t version;         /* of its state: the blob says it */
 	uint32_t durable_version; /* at least that must come back */
 	uint32_t found_version;
@@ -66,7 +67,10 @@ void world_save(struct world *to, const struct world *from); /* `to` is inited *
 struct letter *world_letter(struct world *w, size_t body);
 bool world_submit(struct world *w, struct letter *l);
 struct letter *world_send(struct world *w, size_t body); /* letter and submit */
-void world_touch(struct world *w, struct letter *l);     /* a new version of its state */
+/* world_send_slot - a letter whose whole body, at most one window, lies in a slot; NULL: none is free
+ */
+struct letter *world_send_slot(struct world *w, size_t n);
+void world_touch(struct world *w, struct letter *l); /* a new version of its state */
 void world_done(struct world *w, struct letter *l);
 /* world_bounce - a letter that replaces the state of `of`, or finishes it */
 struct letter *world_bounce(struct world *w, struct letter *of, bool is_done);
