@@ -30,6 +30,8 @@ const struct cli_command cli_commands[] = {
 	{ "spool",   "ls",       "[DIR]",             0, 1, NULL,        "what the spool directory holds, read from the disk itself", cli_spool_ls },
 	{ "spool",   "show",     "ID [DIR]",          1, 2, NULL,        "one message from the disk, body included", cli_spool_show },
 	{ "spool",   "verify",   "[DIR]",             0, 1, NULL,        "is every byte of it as it was written? damage, by place", cli_spool_verify },
+	{ "spool",   "stats",    "[DIR]",             0, 1, NULL,        "how full it is, with what, and how well it is", cli_spool_stats },
+	{ "spool",   "export",   "ID...|--all DIR|-", 1, 24, "--all --spool", "messages as files, or with - as a tar stream; --spool DIR: of another spool", cli_spool_export },
 	{ "help",    NULL,       "[COMMAND|settings]",0, 2, NULL,        "this, more about one command, or all settings", cli_help },
 	{ "role",    NULL,       "NAME INDEX",        2, 2, NULL,        NULL, cli_role },
 };
@@ -130,6 +132,27 @@ static bool has_word(const char *list, const char *word)
 	return rest.n && str_eq(rest, str_of(word));
 }
 
+/* nearest_option - of those that a command has; NULL: nothing is near */
+static const char *nearest_option(const char *list, const char *word)
+{
+	struct str rest = str_of(list ? list : ""), one, found = STR_NONE;
+	unsigned best = CLI_UNKNOWN;
+	static char text[64];
+
+	while (rest.n) {
+		if (!str_take(&rest, ' ', &one)) {
+			one = rest;
+			rest.n = 0;
+		}
+		if (str_distance(str_of(word), one) < best) {
+			best = str_distance(str_of(word), one);
+			found = one;
+		}
+	}
+	(void)str_copy(text, sizeof text, found);
+	return found.n ? text : NULL;
+}
+
 struct flag {
 	const char *name;
 	size_t at;       /* of a bool in struct cli */
@@ -195,7 +218,8 @@ static int take_args(struct cli *c, char *const *words, unsigned nwords, struct 
 		bool is_option = words[i][0] == '-' && words[i][1];
 
 		if (is_option && (!c->command->options || !has_word(c->command->options, words[i])))
-			return unknown(out, "option", words[i], c->command->options);
+			return unknown(out, "option", words[i],
+				       nearest_option(c->command->options, words[i]));
 		plain += !is_option;
 		if (flag)
 			*(bool *)(void *)((char *)c + flag->at) = true;

@@ -7,7 +7,7 @@
  * Invariants  exit codes are sysexits: 0 done, 1 no, 64 usage, 69 not running, 74 I/O, 75 try
  *             again, 77 not allowed, 78 configuration. Answers go to standard output, complaints to
  *             standard error.
- * Read next   cli_local.c needs no daemon; cli_ask.c asks one; cli_spool.c reads a spool directory.
+ * Read next   cli_local.c needs no daemon; cli_ask.c asks one; cli_look.h, a spool directory.
  */
 #ifndef CLI_H
 #define CLI_H
@@ -74,5 +74,7 @@ int cli_ask(const struct cli *c);
 int cli_spool_ls(const struct cli *c);
 int cli_spool_show(const struct cli *c);
 int cli_spool_verify(const struct cli *c);
+int cli_spool_stats(const struct cli *c);
+int cli_spool_export(const struct cli *c);
 
 #endif

@@ -139,7 +139,7 @@ def test_json_everywhere():
         name = queued(gate)[0]["id"]
         bad = [words for words in (["status"], ["metrics"], ["queue", "list"], ["queue", "show", name], ["queue", "hold", name],
                                    ["queue", "release", name], ["queue", "retry", "all"], ["policy", "list"], ["policy", "order"],
-                                   ["spool", "ls"], ["spool", "show", name], ["spool", "verify"], ["check"], ["version"], ["reload"],
+                                   ["spool", "ls"], ["spool", "show", name], ["spool", "verify"], ["spool", "stats"], ["check"], ["version"], ["reload"],
                                    ["policy", "rollback"], ["queue", "drop", name])
                if not with_json(gate, *words)]
         assert bad == [], f"no JSON: {bad}"

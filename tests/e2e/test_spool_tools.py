@@ -1,0 +1,116 @@
+"""moongate spool stats, export, import, adopt: with the gateway up, down, on a copy, and on damaged ones."""
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+
+from harness import MOONGATE, SLOW, Gate, folder, until
+from test_operator import MESSAGE, give, queued, send
+
+BIG = MESSAGE + b"0123456789abcdef\r\n" * 20000         # it goes to a slot
+
+
+def filled(gate, count=4):
+    """Messages with two recipients each, the last one big; one of them held."""
+    for number in range(count - 1):
+        send(gate, "b@example.com", "c@example.com", message=MESSAGE + b"%d\r\n" % number)
+    send(gate, "b@example.com", message=BIG)
+    names = sorted(row["id"] for row in queued(gate, count=count))
+    gate.cli("queue", "hold", names[0])
+    queued(gate, "held")
+    until(lambda: gate.json("spool", "stats")[0]["states"]["held"] == 1, "the hold is on the disk")
+    return names
+
+
+def exported(path):
+    """{stem: (side file, message)} of an exported folder."""
+    stems = {p.name[:-5] for p in path.glob("*.json")}
+    assert stems == {p.name[:-4] for p in path.glob("*.eml")}
+    return {s: (json.loads((path / f"{s}.json").read_text()), (path / f"{s}.eml").read_bytes()) for s in stems}
+
+
+def shown(gate, name, *where):
+    """A message as `spool show` tells it: the bytes behind the envelope."""
+    return gate.cli("spool", "show", name, *where, binary=True).stdout.split(b"\n\n", 1)[1]
+
+
+def slot_of(spool):
+    """The one that is in use."""
+    return max((p for p in (spool / "big").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+
+
+def test_stats_tell_what_a_spool_holds():
+    gate = Gate("127.0.0.1:9", MOONGATE_RETRY="1h")
+    with gate:
+        empty = gate.json("spool", "stats")[0]
+        assert empty["messages"] == 0 and "oldest" not in empty and empty["segments"]["free"] > 0
+        filled(gate)
+        up = gate.json("spool", "stats")[0]
+        assert (up["messages"], up["recipients"], up["left"]) == (4, 7, 7)
+        assert up["states"]["held"] == 1 and up["states"]["waiting"] == 3
+        assert up["slots"]["used"] == 1 and 360_000 < up["bytes"]["slots"] < 400_000
+        assert 0 < up["bytes"]["live"] < up["bytes"]["written"] <= up["bytes"]["segments"]
+        assert up["bytes"]["dead"] == up["bytes"]["written"] - up["bytes"]["live"]
+        assert up["damage"] == up["unreadable"] == 0 and up["oldest"].startswith("20")
+    down = gate.json("spool", "stats")[0]
+    assert down["messages"] == 4 and down["states"] == up["states"]
+    text = gate.cli("spool", "stats").stdout
+    assert "4, 7 of 7 recipients left" in text and "1 held" in text
+    copy = gate.dir / "copy"
+    shutil.copytree(gate.spool, copy)
+    slot_of(copy).unlink()
+    torn = gate.json("spool", "stats", copy)[0]
+    assert torn["messages"] == 4 and torn["unreadable"] == 1, torn
+
+
+def test_export_is_byte_for_byte_what_was_accepted():
+    gate = Gate("127.0.0.1:9", MOONGATE_RETRY="1h")
+    with gate:
+        names = filled(gate)
+        up = gate.dir / "up"
+        gate.cli("spool", "export", "--all", up)
+        messages = exported(up)
+        assert sorted(side["id"] for side, _ in messages.values()) == names
+        for stem, (side, message) in messages.items():
+            assert stem == f"{side['id']}.{side['variant']}"
+            assert message == shown(gate, stem) and message.endswith((MESSAGE[-6:], b"\r\n"))
+            assert side["size"] == len(message) and side["from"] == "a@client.example"
+            assert side["blake2b"] == hashlib.blake2b(message, digest_size=32).hexdigest()
+            assert message[side["header"]:].startswith(b"\r\n") and f"id: {side['id']}" in side["envelope"]
+        assert [side["state"] for side, _ in messages.values() if side["id"] == names[0]] == ["held"]
+        assert {tuple(side["to"]) for side, _ in messages.values()} == {("b@example.com", "c@example.com"), ("b@example.com",)}
+    one = gate.dir / "one"
+    told = json.loads(gate.cli("spool", "export", names[1], one, "--json").stdout)
+    assert told["messages"] == 1 and list(exported(one)) == [f"{names[1]}.0"]
+    stream = gate.cli("spool", "export", "--all", "-", binary=True)
+    with tarfile.open(fileobj=io.BytesIO(stream.stdout)) as tar:
+        assert {m.name: tar.extractfile(m).read() for m in tar} == {p.name: p.read_bytes() for p in up.iterdir()}
+    missing = gate.cli("spool", "export", "01m00000000000000000000000", one, check=False)
+    assert missing.returncode == 1 and "no message" in missing.stderr
+    for words in (["--all"], [one], ["--all", names[0], one], ["nonsense", one], ["--al", one]):
+        assert gate.cli("spool", "export", *words, check=False).returncode == 64, words
+    assert "did you mean `--all`" in gate.cli("spool", "export", "--al", one, check=False).stderr
+    assert gate.cli("spool", "export", "--all", one, "--spool", gate.dir / "nowhere", check=False).returncode == 66
+
+
+def test_export_of_a_damaged_copy_gives_the_rest_and_says_so():
+    gate = Gate("127.0.0.1:9", MOONGATE_RETRY="1h")
+    with gate:
+        filled(gate)
+    copy = gate.dir / "copy"
+    shutil.copytree(gate.spool, copy)
+    segment = next(p for p in sorted((copy / "seg").iterdir()) if b"\r\n1\r\n" in p.read_bytes())
+    with open(segment, "r+b") as file:
+        file.seek(segment.read_bytes().index(b"\r\n1\r\n"))
+        file.write(b"\r\n9\r\n")
+    slot_of(copy).unlink()
+    for path in (copy, *copy.rglob("*")):
+        path.chmod(0o500 if path.is_dir() else 0o400)   # reading is all that is needed
+    answer = gate.cli("spool", "export", "--all", gate.dir / "rest", "--spool", copy, check=False)
+    assert answer.returncode == 1 and "slot is missing" in answer.stderr and "damaged" in answer.stderr, answer
+    assert len(exported(gate.dir / "rest")) == 2
+    for path in (copy, *copy.rglob("*")):
+        path.chmod(0o700)
