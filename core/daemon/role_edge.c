@@ -34,6 +34,8 @@ static struct session_options options_of(const struct role *r)
 		.connections = s->limits.connections,
 		.recipients = s->limits.recipients,
 		.errors = s->limits.errors,
+		.refusals = s->limits.refusals,
+		.junk = s->limits.junk,
 		.commands = s->limits.commands,
 		.messages = s->limits.messages,
 		.hops = s->limits.hops,

@@ -54,6 +54,8 @@ struct settings {
 		uint32_t connections;  /* per edge process, 4,096 */
 		uint32_t recipients;   /* per message, 1,000 */
 		uint32_t errors;       /* per session: then 421, 20 */
+		uint32_t refusals;     /* per session: addresses refused for good, 100 */
+		uint32_t junk;         /* per session: commands without mail, 100 */
 		uint32_t commands;     /* per session, 10,000 */
 		uint32_t messages;     /* per session, 1,000 */
 		uint32_t hops;         /* Received fields, 50 */

@@ -30,7 +30,8 @@ struct session_options {
 	const struct str *route_domains;
 	unsigned nroute_domains;
 	bool routing_characters;
-	uint32_t connections, recipients, errors, commands, messages, hops, command_line, data_line;
+	uint32_t connections, recipients, errors, refusals, junk, commands, messages, hops;
+	uint32_t command_line, data_line;
 	uint64_t message, memory;
 	uint64_t command_us, data_us, session_us, commit_us;
 };

@@ -44,6 +44,8 @@ static struct smtp_limits limits_of(const struct session_options *o)
 
 	limits.commands = o->commands;
 	limits.errors = o->errors;
+	limits.refusals = o->refusals;
+	limits.junk = o->junk;
 	limits.messages = o->messages;
 	limits.recipients = o->recipients < POLICY_RCPTS ? o->recipients : POLICY_RCPTS;
 	limits.size = o->message;

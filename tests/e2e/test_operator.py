@@ -311,7 +311,7 @@ def transaction(client):
 
 
 def test_every_limit_is_reached_and_answered():
-    limits = "limits = { recipients = 2, errors = 3, commands = 12, messages = 2, hops = 5, command_line = 512, data_line = 1000, connections = 4 }"
+    limits = "limits = { recipients = 2, errors = 3, commands = 12, messages = 2, refusals = 2, junk = 6, hops = 5, command_line = 512, data_line = 1000, connections = 4 }"
     with gate_with(limits + ", processes = { edges = 1 }") as gate:
         with Raw(gate.port) as client:
             client.say("MAIL FROM:<a@client.example>")
@@ -323,10 +323,15 @@ def test_every_limit_is_reached_and_answered():
             assert last[0] == 421 or client.say("FROB")[0] == 421
             assert client.is_closed()
         with Raw(gate.port) as client:
-            codes = []
-            while not codes or codes[-1] == 250:
-                codes.append(client.say("NOOP")[0])
-            assert codes[-1] == 421 and len(codes) in (11, 12, 13) and client.is_closed()
+            assert [client.say("NOOP")[0] for _ in range(7)] == [250] * 6 + [421] and client.is_closed()
+        with Raw(gate.port) as client:
+            client.say("MAIL FROM:<a@client.example>")
+            assert [client.say("RCPT TO:<a%b@example.com>")[0] for _ in range(2)] == [550, 421] and client.is_closed()
+        with Raw(gate.port) as client:
+            codes = [client.say("MAIL FROM:<a@client.example>")[0]]
+            while codes[-1] != 421:
+                codes.append(client.say("RCPT TO:<b@example.com>")[0])
+            assert len(codes) in (11, 12, 13) and client.is_closed()
         with Raw(gate.port) as client:
             assert client.say("NOOP " + "x" * 600)[0] == 500
             assert client.say("NOOP " + "x" * 400)[0] == 250

@@ -578,6 +578,8 @@ static inline int bed_begin(void **state)
 		.connections = 1000,
 		.recipients = 1000,
 		.errors = 20,
+		.refusals = 100,
+		.junk = 100,
 		.commands = 10000,
 		.messages = 1000,
 		.hops = 50,

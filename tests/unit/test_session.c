@@ -478,15 +478,23 @@ TEST(one_recipient_too_many_is_refused_for_now)
 	client_close(&c);
 }
 
-TEST(too_many_errors_commands_and_messages_end_the_session)
+TEST(every_limit_of_a_session_ends_it)
 {
 	static const struct {
-		uint32_t errors, commands, messages;
+		uint32_t errors, commands, messages, junk, refusals;
 		const char *says, *end;
 	} rows[] = {
-		{ 3, 1000, 1000, "X\r\nX\r\nX\r\n", "421 4.7.0" },
-		{ 20, 4, 1000, "NOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\n", "421 4.7.0" },
-		{ 20, 1000, 1, "MAIL FROM:<>\r\nRSET\r\nMAIL FROM:<>\r\n", "421 4.7.0" },
+		{ 3, 1000, 1000, 100, 100, "X\r\nX\r\nX\r\n",
+		  "421 4.7.0 mx.example.com too many errors" },
+		{ 20, 4, 1000, 100, 100, "NOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\n",
+		  "421 4.7.0 mx.example.com too many commands" },
+		{ 20, 1000, 1, 100, 100, "MAIL FROM:<>\r\nRSET\r\nMAIL FROM:<>\r\n",
+		  "421 4.7.0 mx.example.com too many messages" },
+		{ 20, 1000, 1000, 2, 100, "NOOP\r\nNOOP\r\nNOOP\r\n",
+		  "421 4.7.0 mx.example.com too many commands without mail" },
+		{ 20, 1000, 1000, 100, 2,
+		  "MAIL FROM:<>\r\nRCPT TO:<a%b@far.example>\r\nRCPT TO:<c%d@far.example>\r\n",
+		  "421 4.7.0 mx.example.com too many refused addresses" },
 	};
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
@@ -497,6 +505,8 @@ TEST(too_many_errors_commands_and_messages_end_the_session)
 		bed.o.errors = rows[i].errors;
 		bed.o.commands = rows[i].commands;
 		bed.o.messages = rows[i].messages;
+		bed.o.junk = rows[i].junk;
+		bed.o.refusals = rows[i].refusals;
 		bed_options();
 		c = client_open();
 		greet(&c);
@@ -793,7 +803,7 @@ int main(void)
 		BED_TEST(a_hello_that_is_refused_leaves_the_transaction_alone),
 		BED_TEST(one_connection_too_many_is_told_so),
 		BED_TEST(one_recipient_too_many_is_refused_for_now),
-		cmocka_unit_test(too_many_errors_commands_and_messages_end_the_session),
+		cmocka_unit_test(every_limit_of_a_session_ends_it),
 		BED_TEST(a_line_that_is_too_long_is_skipped_to_its_end),
 		BED_TEST(a_line_without_an_end_ends_the_session),
 		BED_TEST(all_transactions_together_hold_no_more_than_they_may),
