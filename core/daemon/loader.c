@@ -136,7 +136,7 @@ static bool is_good(const struct loader *l)
 	return l->source.nerrors == 0 && buf_len(&l->errors) == 0;
 }
 
-static void load_all(struct loader *l)
+static void add_settings(struct loader *l)
 {
 	struct buf canonical;
 
@@ -146,9 +146,29 @@ static void load_all(struct loader *l)
 		settings_source_problem_at(&l->source, (struct settings_spot){ 0, 0 },
 					   "the settings are too big");
 	buf_fini(&canonical);
+}
+
+static bool load_maps(struct loader *l)
+{
+	unsigned before = l->source.nerrors;
+
 	for (unsigned i = 0; i < l->settings.nmaps; i++)
 		load_map(l, i);
-	if (!read_policy(l) || !is_good(l))
+	return l->source.nerrors == before && buf_len(&l->errors) == 0;
+}
+
+/*
+ * load_all - the author of a policy hears of its mistakes although the settings have some too. A
+ * policy without its maps is not tried: it would only complain of those.
+ */
+static void load_all(struct loader *l)
+{
+	bool maps;
+
+	if (is_good(l))
+		add_settings(l);
+	maps = load_maps(l);
+	if (!read_policy(l) || !maps)
 		return;
 	if (l->settings.policy.n)
 		try_policy(l);
@@ -185,9 +205,10 @@ int loader_run(const char *settings_path, struct buf *errors)
 		script_process_init();
 	started = true;
 	loader_init(&l);
-	if (settings_source_read(&l.source, str_of(settings_path), &l.arena) &&
-	    settings_eval(&l.settings, &l.source))
+	if (settings_source_read(&l.source, str_of(settings_path), &l.arena)) {
+		(void)settings_eval(&l.settings, &l.source);
 		load_all(&l);
+	}
 	if (is_good(&l)) {
 		fd = snapshot_seal(buf_str(&l.sections), &why);
 		if (fd < 0)

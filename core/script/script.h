@@ -6,7 +6,7 @@
  * Why         deliver and session know policy.h alone.
  * Invariants  whatever Lua does, a question ends: with a verdict, or with policy_fail after its
  *             budget; other questions go on.
- * Fails       script_load: every problem one line "file:line: message" in errors.
+ * Fails       script_load: every problem one line "file:line:column: message" in errors.
  */
 #ifndef SCRIPT_H
 #define SCRIPT_H

@@ -8,6 +8,7 @@
 
 #include "log.h"
 #include "script_budget.h"
+#include "script_place.h"
 #include "script_task.h"
 
 static bool is_granted(struct script_vm *vm, size_t more)
@@ -133,35 +134,51 @@ bool script_vm_call(struct script_vm *vm, lua_CFunction f, void *argument)
 	return status == LUA_OK;
 }
 
-/* path_of - Lua shortens long paths in its messages to their end; the operator gets the whole */
-static struct str path_of(const struct script_vm *vm, struct str shown)
+/* source_of - by the path in a message, which Lua shortens to its end when it is long */
+static const struct script_source *source_of(const struct script_vm *vm, struct str shown)
 {
 	for (unsigned i = 0; vm->options && i < vm->options->nsources; i++) {
-		struct str path = vm->options->sources[i].path;
+		const struct script_source *source = &vm->options->sources[i];
 
-		if (path.n > shown.n && str_has_prefix(shown, STR("...")) &&
-		    str_has_suffix(path, str_drop(shown, 3)))
-			return path;
+		if (str_eq(source->path, shown) ||
+		    (source->path.n > shown.n && str_has_prefix(shown, STR("...")) &&
+		     str_has_suffix(source->path, str_drop(shown, 3))))
+			return source;
 	}
-	return shown;
+	return NULL;
+}
+
+static void add_problem(struct script_vm *vm, struct str where, const char *message)
+{
+	ptrdiff_t colon = str_rfind(where, ':');
+	struct str file = colon < 0 ? where : str_head(where, (size_t)colon);
+	const struct script_source *source = source_of(vm, file);
+	uint64_t line = 1;
+	size_t column = 0;
+
+	if (colon >= 0)
+		(void)str_u64(str_drop(where, (size_t)colon + 1), UINT32_MAX, &line);
+	if (source) {
+		file = source->path;
+		column = script_place_column(source->text, (unsigned)line, str_of(message));
+	}
+	(void)buf_printf(vm->errors, "%.*s:%u", STR_ARG(file), (unsigned)line);
+	if (column)
+		(void)buf_printf(vm->errors, ":%zu", column);
+	(void)buf_printf(vm->errors, ": %s\n", message);
 }
 
 void script_problem(struct script_vm *vm, const char *where, const char *format, ...)
 {
 	char message[1024];
-	struct str shown = str_of(where);
-	ptrdiff_t colon = str_rfind(shown, ':');
-	struct str file = colon < 0 ? shown : str_head(shown, (size_t)colon);
 	va_list arguments;
 
 	va_start(arguments, format);
 	(void)vsnprintf(message, sizeof message, format, arguments);
 	va_end(arguments);
 	vm->nproblems++;
-	file = path_of(vm, file);
 	if (vm->errors)
-		(void)buf_printf(vm->errors, "%.*s%s: %s\n", STR_ARG(file),
-				 colon < 0 ? ":1" : where + colon, message);
+		add_problem(vm, str_of(where), message);
 }
 
 /* place_of - how long the place is in "path:line: message"; 0: there is none */

@@ -80,8 +80,8 @@ struct script_vm *script_vm_of(lua_State *L);
 bool script_vm_call(struct script_vm *vm, lua_CFunction f, void *argument);
 
 /*
- * A line of the errors: "where: message" where `where` is "path:line". Loading goes on; it has
- * failed.
+ * A line of the errors, "path:line:column: message"; `where` is "path:line", and the column is
+ * script_place.h's. Loading goes on; it has failed.
  */
 void script_problem(struct script_vm *vm, const char *where, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -160,12 +160,21 @@ TEST(problems_are_named_with_file_and_line)
 		"moongate.lua:3:2: listen: \"127.0.0.1:x\" is not an address");
 	put("moongate.lua", SETTINGS);
 	put("policy.lua", "local x =\n= 5");
-	refused("policy.lua:2: unexpected symbol near '='\n");
+	refused("policy.lua:2:1: unexpected symbol near '='\n");
 	put("policy.lua", "local gate = require 'moongate'\n\ngate.on('recpt', function() end)");
-	refused("policy.lua:3: ");
+	refused("policy.lua:3:10: there is no hook \"recpt\"");
 	put("policy.lua", POLICY);
 	put("other.lua", "\n\n x");
-	refused("other.lua:3: syntax error near <eof>\n");
+	refused("other.lua:3:2: syntax error near <eof>\n");
+}
+
+TEST(the_policy_is_tried_although_the_settings_are_wrong)
+{
+	put("moongate.lua",
+	    "return { lisen = 1, listen = '127.0.0.1:2525', policy = 'policy.lua' }");
+	put("policy.lua", "local x = = 5\nx()");
+	refused("moongate.lua:1:10: unknown setting `lisen`; did you mean `listen`?\n"
+		"policy.lua:1:1: unexpected symbol near '='\n");
 }
 
 TEST(files_that_are_not_there_are_named_at_their_setting)
@@ -186,7 +195,7 @@ TEST(a_policy_that_never_ends_is_refused)
 	put("moongate.lua", "return { listen = '127.0.0.1:2525', policy = 'policy.lua', budget = { "
 			    "load = '100ms' } }");
 	put("policy.lua", "while true do pcall(function() while true do end end) end");
-	refused("policy.lua:1: ");
+	refused("policy.lua:1:1: ");
 }
 
 TEST(a_policy_that_takes_all_memory_is_refused)
@@ -252,7 +261,8 @@ TEST(a_child_gives_the_same_problems)
 	put("moongate.lua", "return { lisen = 1, listen = '127.0.0.1:2525', policy = 'p' }");
 	assert_int_equal(spawn(&errors), -1);
 	assert_string_equal(buf_str(&errors).p,
-			    "moongate.lua:1:10: unknown setting `lisen`; did you mean `listen`?\n");
+			    "moongate.lua:1:10: unknown setting `lisen`; did you mean `listen`?\n"
+			    "moongate.lua:1:48: policy: p: No such file or directory\n");
 	buf_fini(&errors);
 }
 
@@ -309,6 +319,7 @@ int main(void)
 		FOLDER_TEST(without_a_policy_there_is_a_snapshot_too),
 		FOLDER_TEST(the_same_files_make_the_same_snapshot),
 		FOLDER_TEST(problems_are_named_with_file_and_line),
+		FOLDER_TEST(the_policy_is_tried_although_the_settings_are_wrong),
 		FOLDER_TEST(files_that_are_not_there_are_named_at_their_setting),
 		FOLDER_TEST(a_map_that_contradicts_itself_is_refused),
 		FOLDER_TEST(a_policy_that_never_ends_is_refused),

@@ -117,7 +117,7 @@ TEST(the_module_has_the_functions_that_are_described)
 		   "table.sort(names) error(table.concat(names, ' '), 0)");
 	CHECK_INT(0, rig_load(&r), -1);
 	(void)str_copy(real, sizeof real,
-		       str_trim(str_drop(buf_str(&r.errors), strlen("p.lua:1: "))));
+		       str_trim(str_drop(buf_str(&r.errors), strlen("p.lua:1:1: "))));
 	rig_fini(&r);
 	if (luaL_loadstring(L, "local api, all = ..., {} for _, f in ipairs(api.functions) do "
 			       "all[#all + 1] = f end\n"

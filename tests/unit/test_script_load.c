@@ -38,88 +38,95 @@ static void refused(size_t row, const char *text, const char *lines)
 static const struct {
 	const char *text, *lines;
 } broken[] = {
-	{ "x = = 1", P ":1: unexpected symbol near '='\n" },
-	{ "\n\nif x then", P ":3: 'end' expected near <eof>\n" },
-	{ "\x1bLua", P ":1: attempt to load a binary chunk (mode is 't')\n" },
-	{ "error('no')", P ":1: no\n" },
-	{ "error('no', 0)", P ":1: no\n" },
-	{ "error({})", P ":1: error() was called with a table instead of a text\n" },
-	{ "\nlocal x = y.z", P ":2: there is no global \"y\"\n" },
-	{ "\nlocal x = prnt(1)", P ":2: there is no global \"prnt\"; did you mean \"print\"?\n" },
-	{ "require 'nothing'", P ":1: module \"nothing\" was not found\n" },
+	{ "x = = 1", P ":1:1: unexpected symbol near '='\n" },
+	{ "\n\nif x then", P ":3:1: 'end' expected near <eof>\n" },
+	{ "\x1bLua", P ":1:1: attempt to load a binary chunk (mode is 't')\n" },
+	{ "error('no')", P ":1:1: no\n" },
+	{ "error('no', 0)", P ":1:1: no\n" },
+	{ "error({})", P ":1:1: error() was called with a table instead of a text\n" },
+	{ "\nlocal x = y.z", P ":2:11: there is no global \"y\"\n" },
+	{ "\nlocal x = prnt(1)",
+	  P ":2:11: there is no global \"prnt\"; did you mean \"print\"?\n" },
+	{ "require 'nothing'", P ":1:10: module \"nothing\" was not found\n" },
 	{ "require 'moongat'",
-	  P ":1: module \"moongat\" was not found; did you mean \"moongate\"?\n" },
-	{ "require 'main'", P ":1: module \"main\" requires itself by way of others\n" },
+	  P ":1:10: module \"moongat\" was not found; did you mean \"moongate\"?\n" },
+	{ "require 'main'", P ":1:10: module \"main\" requires itself by way of others\n" },
 	{ G "gate.on('recpt', function() end)",
-	  P ":2: there is no hook \"recpt\"; did you mean \"rcpt\"?\n" },
+	  P ":2:10: there is no hook \"recpt\"; did you mean \"rcpt\"?\n" },
 	{ G "gate.on('rcpt', { pririty = 1 }, function() end)",
-	  P ":2: gate.on: unknown option \"pririty\"; did you mean \"priority\"?\n" },
+	  P ":2:19: gate.on: unknown option \"pririty\"; did you mean \"priority\"?\n" },
 	{ G "gate.on('rcpt', { priority = 5000 }, function() end)",
-	  P ":2: priority: an integer from 0 to 1000\n" },
+	  P ":2:1: priority: an integer from 0 to 1000\n" },
 	{ G "gate.on('rcpt', { priority = 0.5 }, function() end)",
-	  P ":2: priority: an integer from 0 to 1000\n" },
-	{ G "gate.on('rcpt', { timeout = '5 minutes' }, function() end)",
-	  P ":2: timeout: \"5 minutes\" is no duration; write it like \"500ms\", \"2s\", \"5m\", "
-	    "\"1h30m\", \"35d\"\n" },
+	  P ":2:1: priority: an integer from 0 to 1000\n" },
+	{ G "gate.on('rcpt', { timeout = '5 minutes' }, function() end)", P
+	  ":2:30: timeout: \"5 minutes\" is no duration; write it like \"500ms\", \"2s\", \"5m\", "
+	  "\"1h30m\", \"35d\"\n" },
 	{ G "gate.on('rcpt', { timeout = '1h' }, function() end)",
-	  P ":2: timeout: from 1 ms to 10 minutes\n" },
-	{ G "gate.on('rcpt', { timeout = {} }, function() end)",
-	  P ":2: timeout: a duration like \"5m\" or a number of seconds is expected, got table\n" },
+	  P ":2:1: timeout: from 1 ms to 10 minutes\n" },
+	{ G "gate.on('rcpt', { timeout = {} }, function() end)", P
+	  ":2:1: timeout: a duration like \"5m\" or a number of seconds is expected, got table\n" },
 	{ G "gate.on('rcpt', { on_error = 'accept' }, function() end)",
-	  P ":2: on_error: \"accept\" is not known\n" },
+	  P ":2:31: on_error: \"accept\" is not known\n" },
 	{ G "gate.on('bounce', { on_error = 'reject' }, function() end)",
-	  P ":2: on_error: \"reject\" is no verdict at \"bounce\"\n" },
+	  P ":2:33: on_error: \"reject\" is no verdict at \"bounce\"\n" },
 	{ G "gate.on('rcpt', { mode = 'monitr' }, function() end)",
-	  P ":2: mode: \"monitr\" is not known; did you mean \"monitor\"?\n" },
+	  P ":2:27: mode: \"monitr\" is not known; did you mean \"monitor\"?\n" },
 	{ G "gate.on('rcpt', { name = 'a b' }, function() end)",
-	  P ":2: name: printable characters without blanks\n" },
+	  P ":2:1: name: printable characters without blanks\n" },
 	{ G "gate.on('rcpt', { name = ('x'):rep(64) }, function() end)",
-	  P ":2: name: 1..63 characters\n" },
+	  P ":2:1: name: 1..63 characters\n" },
 	{ G "gate.on('rcpt', { listener = 5 }, function() end)",
-	  P ":2: listener: a name or a list of names, got number\n" },
-	{ G "gate.on('rcpt', { listener = {} }, function() end)", P ":2: listener: 1..32 names\n" },
+	  P ":2:1: listener: a name or a list of names, got number\n" },
+	{ G "gate.on('rcpt', { listener = {} }, function() end)",
+	  P ":2:1: listener: 1..32 names\n" },
 	{ G "gate.on('rcpt', { skip_trusted = 1 }, function() end)",
-	  P ":2: skip_trusted: true or false is expected, got number\n" },
+	  P ":2:1: skip_trusted: true or false is expected, got number\n" },
 	{ G "gate.on('rcpt')",
-	  P ":2: gate.on(hook, [options,] function): got (string, nil, nil)\n" },
-	{ G "gate.on(function() end)", P ":2: gate.on(hook, [options,] function): the hook is a "
+	  P ":2:1: gate.on(hook, [options,] function): got (string, nil, nil)\n" },
+	{ G "gate.on(function() end)", P ":2:1: gate.on(hook, [options,] function): the hook is a "
 					 "name like \"rcpt\", got function\n" },
 	{ G "gate.on('rcpt', 'x', function() end)",
-	  P ":2: gate.on(hook, [options,] function): got (string, string, function)\n" },
+	  P ":2:1: gate.on(hook, [options,] function): got (string, string, function)\n" },
 	{ G "gate.on('rcpt', { name = 'x' }, function() end)\ngate.on('rcpt', { name = 'x', "
 	    "priority = 1 }, function() end)",
-	  P ":3: the name \"x\" is taken at \"rcpt\" by " P ":2; give one of them another name\n" },
+	  P ":3:27: the name \"x\" is taken at \"rcpt\" by " P
+	    ":2; give one of them another name\n" },
 	{ G "gate.on('recpt', function() end)\ngate.map('nobody')\ngate.on('x', 5)",
-	  P ":2: there is no hook \"recpt\"; did you mean \"rcpt\"?\n" P
-	    ":3: no map \"nobody\" in the settings\n" P ":4: there is no hook \"x\"\n" },
+	  P ":2:10: there is no hook \"recpt\"; did you mean \"rcpt\"?\n" P
+	    ":3:11: no map \"nobody\" in the settings\n" P ":4:10: there is no hook \"x\"\n" },
 	{ G "gate.sleep(1)",
-	  P ":2: gate.sleep waits: call it inside a handler, not while the file loads\n" },
+	  P ":2:1: gate.sleep waits: call it inside a handler, not while the file loads\n" },
 	{ G "gate.use('nothing')",
-	  P ":2: gate.use(\"nothing\"): policy \"nothing\" was not found\n" },
-	{ G "gate.use('recipient')", P ":2: gate.use(\"recipient\"): policy \"recipient\" was not "
-				       "found; did you mean \"recipients\"?\n" },
-	{ G "gate.use('recipients')", P ":2: gate.use(\"recipients\"): map: this option must be "
+	  P ":2:11: gate.use(\"nothing\"): policy \"nothing\" was not found\n" },
+	{ G "gate.use('recipient')",
+	  P ":2:11: gate.use(\"recipient\"): policy \"recipient\" was not "
+	    "found; did you mean \"recipients\"?\n" },
+	{ G "gate.use('recipients')", P ":2:11: gate.use(\"recipients\"): map: this option must be "
 					"given: name of the map in the settings\n" },
 	{ G "gate.use('headers', { subject_tg = 'x' })",
-	  P ":2: gate.use(\"headers\"): subject_tg: there is no such option; did you mean "
+	  P ":2:11: gate.use(\"headers\"): subject_tg: there is no such option; did you mean "
 	    "\"subject_tag\"?\n" },
 	{ G "gate.use('headers', { subject_tag = 5 })",
-	  P ":2: gate.use(\"headers\"): subject_tag: a string is expected, got a number\n" },
+	  P ":2:11: gate.use(\"headers\"): subject_tag: a string is expected, got a number\n" },
 	{ G "gate.use('headers', { remove = { 1 } })",
-	  P ":2: gate.use(\"headers\"): remove: a list of strings is expected, item 1 is a "
+	  P ":2:11: gate.use(\"headers\"): remove: a list of strings is expected, item 1 is a "
 	    "number\n" },
 	{ G "gate.use('headers', { add = { 'x' } })",
-	  P ":2: gate.use(\"headers\"): add[1] is not { \"Name\", \"value\" }\n" },
+	  P ":2:11: gate.use(\"headers\"): add[1] is not { \"Name\", \"value\" }\n" },
 	{ G "gate.use('recipients', { map = 'nobody' })",
-	  P ":2: no map \"nobody\" in the settings\n" },
-	{ G "gate.use('senders')", P ":2: gate.use(\"senders\"): give it a map, allow or deny\n" },
-	{ G "gate.use('first', {})", P ":2: gate.use(\"first\"): this policy takes no options\n" },
-	{ G "gate.use(5)", P ":2: gate.use(name [, options]): a name and a table are expected\n" },
+	  P ":2:33: no map \"nobody\" in the settings\n" },
+	{ G "gate.use('senders')",
+	  P ":2:11: gate.use(\"senders\"): give it a map, allow or deny\n" },
+	{ G "gate.use('first', {})",
+	  P ":2:11: gate.use(\"first\"): this policy takes no options\n" },
+	{ G "gate.use(5)",
+	  P ":2:1: gate.use(name [, options]): a name and a table are expected\n" },
 	{ G "while true do end",
-	  P ":2: loading took more CPU time than it may; do work in a handler\n" },
+	  P ":2:1: loading took more CPU time than it may; do work in a handler\n" },
 	{ G "while true do pcall(function() while true do end end) end",
-	  P ":2: loading took more CPU time than it may; do work in a handler\n" },
-	{ G "local t = {} while true do t[#t + 1] = {} end", P ":1: not enough memory\n" },
+	  P ":2:1: loading took more CPU time than it may; do work in a handler\n" },
+	{ G "local t = {} while true do t[#t + 1] = {} end", P ":1:1: not enough memory\n" },
 };
 
 TEST(every_problem_has_its_file_and_line)
@@ -137,9 +144,9 @@ TEST(syntax_errors_of_all_files_are_reported_at_once)
 	rig_source(&r, "b", "lib/b.lua", "\ny = = 1");
 	CHECK_INT(0, rig_load(&r), -1);
 	CHECK_STR(0, buf_str(&r.errors),
-		  STR("lib/a.lua:1: unexpected symbol near '='\n"
-		      "lib/b.lua:2: unexpected symbol near '='\n"
-		      "policy.lua:1: module \"a\" does not compile\n"));
+		  STR("lib/a.lua:1:1: unexpected symbol near '='\n"
+		      "lib/b.lua:2:1: unexpected symbol near '='\n"
+		      "policy.lua:1:10: module \"a\" does not compile\n"));
 }
 
 TEST(long_paths_are_shown_whole)
@@ -151,7 +158,7 @@ TEST(long_paths_are_shown_whole)
 		   "\nlocal gate = require 'moongate' gate.on('x', function() end)\nx = = 1");
 	CHECK_INT(0, rig_load(&r), -1);
 	CHECK(0, str_has_prefix(buf_str(&r.errors), str_of(path)));
-	CHECK(0, str_has_prefix(str_drop(buf_str(&r.errors), sizeof path - 1), STR(":3: ")));
+	CHECK(0, str_has_prefix(str_drop(buf_str(&r.errors), sizeof path - 1), STR(":3:1: ")));
 }
 
 TEST(modules_run_once_and_see_each_other)
@@ -217,7 +224,7 @@ TEST(a_name_that_is_ready_and_ones_own_must_be_said_whole)
 	rig_source(&r, "main", "policy.lua", main_text);
 	rig_source(&r, "headers", "headers.lua", own);
 	CHECK_INT(0, rig_load(&r), -1);
-	rig_expect(&r.errors, "policy.lua:1: gate.use(\"headers\"): there is a ready policy "
+	rig_expect(&r.errors, "policy.lua:1:43: gate.use(\"headers\"): there is a ready policy "
 			      "\"headers\" and a file of your own");
 	(void)snprintf(main_text, sizeof main_text, text, "site.headers");
 	r.options.nsources = 0;
