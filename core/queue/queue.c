@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "counter.h"
+#include "ipc_carry.h"
 #include "log.h"
 
 #define OUT_MAX IPC_FRAME_MAX
@@ -107,18 +108,11 @@ static void recovered_job(struct queue *q, struct queue_job *j, uint32_t slack)
 	queue_job_route(&q->index, j, NULL);
 }
 
-static struct spool_handle *recovered(void *arg, const struct spool_found *found)
+void queue_restore(struct queue *q, struct queue_message *m, const struct spool_accept *a)
 {
-	struct queue *q = arg;
-	uint64_t created = queue_created(found->accept->envelope);
-	uint32_t slack = clock_slack(q, created), now = queue_now(q);
-	struct queue_message *m =
-		queue_message_new(&found->id, found->variant, found->accept->recipients,
-				  created > now ? now : created);
+	uint32_t slack = clock_slack(q, queue_created(a->envelope));
 
-	if (!m)
-		return NULL;
-	if (!queue_state_read(q, m, &found->accept->state))
+	if (!queue_state_read(q, m, &a->state))
 		log_fault(LOG_LEVEL_WARN, "queue.state_unreadable", "the message is routed anew",
 			  NULL);
 	queue_message_add(&q->index, m);
@@ -126,6 +120,20 @@ static struct spool_handle *recovered(void *arg, const struct spool_found *found
 		recovered_job(q, j, slack);
 	if (queue_job_count(&m->job) == 0) /* all its recipients went to other jobs */
 		queue_job_place(&q->index, &m->job, PLACE_LEASED);
+}
+
+static struct spool_handle *recovered(void *arg, const struct spool_found *found)
+{
+	struct queue *q = arg;
+	uint64_t created = queue_created(found->accept->envelope);
+	uint32_t now = queue_now(q);
+	struct queue_message *m =
+		queue_message_new(&found->id, found->variant, found->accept->recipients,
+				  created > now ? now : created);
+
+	if (!m)
+		return NULL;
+	queue_restore(q, m, found->accept);
 	q->over += m->left == 0;
 	return &m->handle;
 }
@@ -404,7 +412,7 @@ void queue_edge_frame(struct queue *q, unsigned index, const struct ipc_frame *f
 {
 	if (index >= QUEUE_EDGES || !q->edges[index].channel)
 		return;
-	if (frame->type == IPC_SUBMIT) {
+	if (frame->type == IPC_SUBMIT || frame->type == IPC_CARRY) {
 		q->edges[index].sending = frame->flags;
 		q->edges[index].sending_at = net_loop_now(q->loop);
 		queue_submit(q, index, frame);

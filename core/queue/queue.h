@@ -21,7 +21,7 @@
 
 #include "spool.h"
 
-#define QUEUE_EDGES    64
+#define QUEUE_EDGES    65 /* the last one is the operator: IPC_OPERATOR */
 #define QUEUE_DELIVERS 32
 
 struct queue_options {

@@ -80,8 +80,7 @@ struct queue_edge {
 	struct list streams;
 	unsigned nstreams;
 	char *stalled; /* a SUBMIT that found no room; the channel is paused meanwhile */
-	size_t stalled_length;
-	uint64_t stalled_tag;
+	struct ipc_frame stalled_frame;
 	uint32_t epoch;   /* of its channel: an answer to an old one is dropped */
 	int told;         /* 1 + what IPC_ROOM said last; 0: nothing yet */
 	unsigned sending; /* its sessions that were sending when it submitted last */
@@ -121,6 +120,8 @@ void queue_pin(struct queue_message *m);
 void queue_unpin(struct queue *q, struct queue_message *m);
 /* queue_progress - some recipients of m changed: finish it, or have its state written lazily */
 void queue_progress(struct queue *q, struct queue_message *m);
+/* queue_restore - m is durable, with that ACCEPT and state: it goes on where it stopped */
+void queue_restore(struct queue *q, struct queue_message *m, const struct spool_accept *a);
 void queue_fly(struct queue *q, struct queue_flight *f, void (*give_up)(struct queue_flight *));
 void queue_land(struct queue_flight *f);
 

@@ -5,7 +5,8 @@
  *             or a slot becomes a message; and a message's progress becomes what the spool stores.
  * Invariants  whoever sends may be hijacked: a frame that makes no sense changes nothing, and none
  *             reaches beyond what was lent to, or opened by, its sender.
- * Read next   queue_submit.c, queue_stream.c, queue_result.c, queue_bounce.c, queue_read.c.
+ * Read next   queue_submit.c, queue_carry.c, queue_stream.c, queue_result.c,
+ *             queue_bounce.c, queue_read.c.
  */
 #ifndef QUEUE_FRAMES_H
 #define QUEUE_FRAMES_H
@@ -47,6 +48,14 @@ void queue_read_lost(struct queue *q, unsigned deliver);
 /* queue_submit.c */
 void queue_submit(struct queue *q, unsigned edge, const struct ipc_frame *frame);
 void queue_submit_retry(struct queue *q); /* room() */
+/* DURABLE with those flags, or REFUSED because of `why` */
+void queue_submit_answer(struct queue *q, unsigned edge, uint64_t tag,
+			 const struct spool_refusal *why, uint16_t flags);
+/*
+ * queue_submit_stream - the slot that the submission means; without it (NULL), its body is one that
+ * nobody has: KNOWN is then the only way to a yes
+ */
+struct queue_stream *queue_submit_stream(struct queue *q, unsigned edge, struct ipc_submit *s);
 void queue_submit_edge_lost(struct queue *q, unsigned edge);
 /*
  * One variant's message and its spool side, for submissions of edges and bounces of deliver: NULL
@@ -58,6 +67,9 @@ struct queue_message *queue_variant(struct queue *q, const struct ipc_submit *s,
 void queue_variant_drop(struct queue *q, struct queue_message **m); /* it did not become durable */
 void queue_arrived(struct queue *q, struct queue_message *m);
 uint64_t queue_created(struct str envelope); /* wall seconds, as it says; 0: it does not */
+
+/* queue_carry.c: an operator's; false: there is no room now, nothing was taken */
+bool queue_carry(struct queue *q, unsigned edge, uint64_t tag, struct str payload);
 
 /* queue_stream.c */
 void queue_stream_frame(struct queue *q, unsigned edge, const struct ipc_frame *frame);

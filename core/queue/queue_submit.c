@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "counter.h"
+#include "ipc_carry.h"
 
 /* A message on its way to the disk; answered when it is there. */
 struct arrival {
@@ -21,9 +22,12 @@ static const struct spool_refusal no_memory = { 452, "out of memory for the queu
 static const struct spool_refusal nonsense = { 451, "the submission is not well formed" };
 static const struct spool_refusal foreign = { 451, "the submission has the id of another process" };
 
-static void answer(struct queue *q, unsigned edge, uint64_t tag, const struct spool_refusal *why)
+void queue_submit_answer(struct queue *q, unsigned edge, uint64_t tag,
+			 const struct spool_refusal *why, uint16_t flags)
 {
-	struct ipc_frame head = { .type = why ? IPC_REFUSED : IPC_DURABLE, .tag = tag };
+	struct ipc_frame head = { .type = why ? IPC_REFUSED : IPC_DURABLE,
+				  .flags = flags,
+				  .tag = tag };
 	struct str payload = STR_NONE;
 	struct ipc_refusal r;
 
@@ -42,6 +46,11 @@ static void answer(struct queue *q, unsigned edge, uint64_t tag, const struct sp
 	 */
 	if (q->edges[edge].channel)
 		(void)ipc_channel_send(q->edges[edge].channel, &head, &payload, 1);
+}
+
+static void answer(struct queue *q, unsigned edge, uint64_t tag, const struct spool_refusal *why)
+{
+	queue_submit_answer(q, edge, tag, why, 0);
 }
 
 /* ---- variants -------------------------------------------------------------------------------- */
@@ -187,26 +196,23 @@ static struct arrival *build(struct queue *q, const struct ipc_submit *s,
 }
 
 /* stall - keep the payload and listen no more to that edge until there is room */
-static void stall(struct queue *q, unsigned edge, uint64_t tag, struct str payload)
+static void stall(struct queue *q, unsigned edge, const struct ipc_frame *frame)
 {
 	struct queue_edge *e = &q->edges[edge];
+	struct str payload = frame->payload;
 
 	e->stalled = malloc(payload.n);
 	if (!e->stalled) {
-		answer(q, edge, tag, &no_memory);
+		answer(q, edge, frame->tag, &no_memory);
 		return;
 	}
 	memcpy(e->stalled, payload.p, payload.n);
-	e->stalled_length = payload.n;
-	e->stalled_tag = tag;
+	e->stalled_frame = *frame;
+	e->stalled_frame.payload = (struct str){ e->stalled, payload.n };
 	ipc_channel_pause(e->channel);
 }
 
-/*
- * stream_of - the slot that the submission means; without it, its body is one that nobody has:
- * KNOWN is then the only way to a yes
- */
-static struct queue_stream *stream_of(struct queue *q, unsigned edge, struct ipc_submit *s)
+struct queue_stream *queue_submit_stream(struct queue *q, unsigned edge, struct ipc_submit *s)
 {
 	struct queue_stream *stream = s->is_slot ? queue_stream_find(q, edge, s->slot) : NULL;
 
@@ -221,7 +227,7 @@ static struct queue_stream *stream_of(struct queue *q, unsigned edge, struct ipc
 static bool take(struct queue *q, unsigned edge, uint64_t tag, struct ipc_submit *s)
 {
 	static struct spool_variant variants[IPC_VARIANTS];
-	struct queue_stream *stream = stream_of(q, edge, s);
+	struct queue_stream *stream = queue_submit_stream(q, edge, s);
 	const struct spool_refusal *why;
 	struct arrival *a = build(q, s, variants, &why);
 
@@ -249,33 +255,34 @@ static bool take(struct queue *q, unsigned edge, uint64_t tag, struct ipc_submit
 	return true;
 }
 
-static void submit_payload(struct queue *q, unsigned edge, uint64_t tag, struct str payload)
+void queue_submit(struct queue *q, unsigned edge, const struct ipc_frame *frame)
 {
 	static struct ipc_submit s;
 
-	if (!ipc_submit_decode(payload, &s))
-		answer(q, edge, tag, &nonsense);
+	if (frame->type == IPC_CARRY) {
+		if (!queue_carry(q, edge, frame->tag, frame->payload))
+			stall(q, edge, frame);
+		return;
+	}
+	if (!ipc_submit_decode(frame->payload, &s))
+		answer(q, edge, frame->tag, &nonsense);
 	else if (id_edge(&s.id) != edge)
-		answer(q, edge, tag, &foreign);
-	else if (!take(q, edge, tag, &s))
-		stall(q, edge, tag, payload);
-}
-
-void queue_submit(struct queue *q, unsigned edge, const struct ipc_frame *frame)
-{
-	submit_payload(q, edge, frame->tag, frame->payload);
+		answer(q, edge, frame->tag, &foreign);
+	else if (!take(q, edge, frame->tag, &s))
+		stall(q, edge, frame);
 }
 
 void queue_submit_retry(struct queue *q)
 {
 	for (unsigned i = 0; i < QUEUE_EDGES; i++) {
 		struct queue_edge *e = &q->edges[i];
+		struct ipc_frame frame = e->stalled_frame;
 		char *payload = e->stalled;
 
 		if (!payload)
 			continue;
 		e->stalled = NULL;
-		submit_payload(q, i, e->stalled_tag, (struct str){ payload, e->stalled_length });
+		queue_submit(q, i, &frame);
 		free(payload);
 		if (!e->stalled && e->channel)
 			ipc_channel_resume(e->channel);
