@@ -6,6 +6,8 @@
 
 #include <sys/socket.h>
 
+#include "net_pass.h"
+
 /*
  *      FREE --accept()--> READING --request--> ASKED --last chunk--> FREE
  *                            |                   |
@@ -24,8 +26,10 @@ struct client {
 	enum client_state state;
 	enum source source;
 	struct net_conn *conn;
+	int fd; /* of conn */
 	uint64_t tag;
 	struct buf rest; /* SOURCE_HERE: what does not fit into the connection yet */
+	bool is_lasting; /* ASKED, and its connection is what the answer is */
 };
 
 struct admin_control {
@@ -42,9 +46,12 @@ struct admin_control {
 static const struct route {
 	const char *noun;
 	enum source source;
+	bool is_lasting;
 } routes[] = {
-	{ "metrics", SOURCE_HERE }, { "status", SOURCE_MASTER }, { "reload", SOURCE_MASTER },
-	{ "drain", SOURCE_MASTER }, { "policy", SOURCE_MASTER }, { "queue", SOURCE_SPOOL },
+	{ "metrics", SOURCE_HERE, false },  { "status", SOURCE_MASTER, false },
+	{ "reload", SOURCE_MASTER, false }, { "drain", SOURCE_MASTER, false },
+	{ "policy", SOURCE_MASTER, false }, { "queue", SOURCE_SPOOL, false },
+	{ "spool", SOURCE_MASTER, true },
 };
 
 /* ---- flow ----------------------------------------------------------------------------------- */
@@ -68,10 +75,15 @@ static void update_pause(struct admin_control *a)
 
 static void set_state(struct client *c, enum client_state state)
 {
+	bool has_left = c->is_lasting && state == CLIENT_FREE;
+
 	c->state = state;
 	if (state != CLIENT_FREE)
 		return;
 	c->tag = 0;
+	c->is_lasting = false;
+	if (has_left)
+		(void)c->admin->ops->to_master(c->admin->owner, 0, STR("spool\0leave"));
 	buf_fini(&c->rest);
 	update_pause(c->admin);
 }
@@ -158,6 +170,14 @@ static const struct route *route_of(struct str noun)
 	return NULL;
 }
 
+static bool is_any_lasting(const struct admin_control *a)
+{
+	for (unsigned i = 0; i < ADMIN_CLIENTS; i++)
+		if (a->clients[i].is_lasting)
+			return true;
+	return false;
+}
+
 static void ask(struct client *c, struct str request)
 {
 	struct admin_control *a = c->admin;
@@ -172,7 +192,12 @@ static void ask(struct client *c, struct str request)
 		answer(c, 64, STR("moongate: the daemon knows no such request\n"));
 		return;
 	}
+	if (route->is_lasting && is_any_lasting(a)) {
+		answer(c, 75, STR("moongate: another import or adoption is running\n"));
+		return;
+	}
 	c->source = route->source;
+	c->is_lasting = route->is_lasting;
 	c->tag = ++a->serial;
 	set_state(c, CLIENT_ASKED);
 	net_conn_deadline(c->conn, ADMIN_ANSWER_WAIT);
@@ -260,7 +285,7 @@ void admin_control_accept(struct admin_control *a, int fd)
 		(void)close(fd);
 		return;
 	}
-	*c = (struct client){ .admin = a, .conn = net_conn_new(a->loop, fd, &o) };
+	*c = (struct client){ .admin = a, .fd = fd, .conn = net_conn_new(a->loop, fd, &o) };
 	set_state(c, CLIENT_READING);
 	net_conn_deadline(c->conn, ADMIN_REQUEST_WAIT);
 	if (!is_allowed(a, fd))
@@ -284,12 +309,30 @@ void admin_control_answer(struct admin_control *a, uint64_t tag, unsigned code, 
 	}
 }
 
+void admin_control_pass(struct admin_control *a, uint64_t tag, const int *fds, unsigned nfds)
+{
+	char head[32];
+	struct buf b = { .p = head, .cap = sizeof head, .max = sizeof head };
+
+	(void)admin_wire_chunk(&b, ADMIN_MORE, STR_NONE);
+	for (unsigned i = 0; i < ADMIN_CLIENTS; i++) {
+		struct client *c = &a->clients[i];
+
+		if (c->state != CLIENT_ASKED || !c->is_lasting || c->tag != tag)
+			continue;
+		if (net_pass(c->fd, buf_str(&b), fds, nfds))
+			net_conn_deadline(c->conn, NET_FOREVER);
+		else
+			cut(c);
+	}
+}
+
 void admin_control_spool_gone(struct admin_control *a)
 {
 	for (unsigned i = 0; i < ADMIN_CLIENTS; i++) {
 		struct client *c = &a->clients[i];
 
-		if (c->state == CLIENT_ASKED && c->source == SOURCE_SPOOL)
+		if (c->state == CLIENT_ASKED && (c->source == SOURCE_SPOOL || c->is_lasting))
 			answer(c, 75,
 			       STR("moongate: the spool was restarted meanwhile, try again\n"));
 	}

@@ -6,7 +6,8 @@
  *             chunks with an exit code at the last.
  * Why         the role that talks to operators decides nothing and holds nothing: it carries.
  * Invariants  only root and our own user are heard. A request gets one answer, or its connection
- *             ends. An answer to somebody who has left is dropped.
+ *             ends. An answer to somebody who has left is dropped. One request may last: that of an
+ *             operator who carries messages; one at a time, without a deadline.
  * Ownership   owns its clients; owner and ops are borrowed for ever.
  * Bounds      ADMIN_CLIENTS; a request of ADMIN_REQUEST bytes within ADMIN_REQUEST_WAIT; ADMIN_OUT
  *             bytes waiting per client, then the source is paused; a client that reads nothing for
@@ -45,6 +46,11 @@ void admin_control_accept(struct admin_control *a, int fd);
 /* A piece of an answer: code ADMIN_MORE, or the exit code with the last. Unknown tags are
  * ignored. */
 void admin_control_answer(struct admin_control *a, uint64_t tag, unsigned code, struct str text);
+/*
+ * Descriptors for who asked, on a connection that lasts until he leaves: then "spool leave" goes to
+ * the master. They stay the caller's.
+ */
+void admin_control_pass(struct admin_control *a, uint64_t tag, const int *fds, unsigned nfds);
 void admin_control_spool_gone(struct admin_control *a); /* what it still owed is answered with 75 */
 unsigned admin_control_clients(const struct admin_control *a);
 void admin_control_free(struct admin_control **a);

@@ -88,7 +88,8 @@ int cli_look_open(struct cli_look *l, const struct cli *c, const char *path, boo
 
 	l->cli = c;
 	buf_init(&l->line, CLI_LOOK_LINE);
-	l->file = spool_file_new(path, false, &why);
+	if (!l->file)
+		l->file = spool_file_new(path, false, &why);
 	if (!l->file)
 		return cli_look_complain(l, &why, EX_NOINPUT);
 	l->replay = spool_replay_new(l->file, &why);

@@ -32,7 +32,7 @@ struct cli_look {
 
 /* cli_look_directory - `given`, else what the settings say */
 bool cli_look_directory(const struct cli *c, const char *given, char *path, size_t size);
-/* is_checking: the bytes of slots too */
+/* is_checking: the bytes of slots too; l->file may be open already */
 int cli_look_open(struct cli_look *l, const struct cli *c, const char *path, bool is_checking);
 int cli_look_each(struct cli_look *l, spool_replay_each_fn *one, void *arg);
 int cli_look_close(struct cli_look *l); /* returns the exit code */

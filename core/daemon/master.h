@@ -137,6 +137,10 @@ void master_reload_role_ended(struct master *m, const struct master_role *r);
 void master_request(struct master *m, const struct role_message *request);
 void master_answer(struct master *m, uint64_t tag, unsigned code, struct str text);
 
+/* master_operator.c */
+void master_operator_comes(struct master *m, uint64_t tag, struct str version);
+void master_operator_leaves(struct master *m);
+
 /* master.c */
 void master_drain(struct master *m);
 void master_stop(struct master *m, int exit_code);

@@ -208,6 +208,16 @@ static void do_drain(struct request *q)
 	master_drain(q->master);
 }
 
+static void do_carry(struct request *q)
+{
+	master_operator_comes(q->master, q->tag, q->nwords > 2 ? q->words[2] : STR_NONE);
+}
+
+static void do_leave(struct request *q)
+{
+	master_operator_leaves(q->master);
+}
+
 static const struct verb {
 	const char *noun, *verb;
 	void (*run)(struct request *);
@@ -215,6 +225,7 @@ static const struct verb {
 	{ "status", NULL, do_status },   { "reload", NULL, do_reload },
 	{ "drain", NULL, do_drain },     { "policy", "list", do_list },
 	{ "policy", "order", do_order }, { "policy", "rollback", do_rollback },
+	{ "spool", "carry", do_carry },  { "spool", "leave", do_leave },
 };
 
 static void split(struct request *q, struct str text)

@@ -114,7 +114,7 @@ static const struct ipc_channel_ops channel_ops = { channel_frame, channel_writa
 /* wire_of - the one wire per peer: channels to the same peer follow one another */
 static struct role_wire *wire_of(struct role *r, struct role_peer peer)
 {
-	static struct role_wire wires[ROLE_KINDS][64];
+	static struct role_wire wires[ROLE_KINDS][ROLE_INDEXES];
 	struct role_wire *w = &wires[peer.kind][peer.index % COUNT(wires[0])];
 
 	*w = (struct role_wire){ r, peer };
@@ -126,9 +126,13 @@ static void take_channel(struct role *r, const struct role_message *m)
 	struct ipc_channel_fds fds = { m->fds[0], m->fds[1], m->fds[2] };
 	enum ipc_end end = m->a ? IPC_END_B : IPC_END_A;
 	struct fault why;
-	struct ipc_channel *c =
-		ipc_channel_open(r->loop, &fds, end, &channel_ops, wire_of(r, m->peer), &why);
+	struct ipc_channel *c;
 
+	if (m->nfds == 0) {
+		r->ops->channel(r, m->peer, NULL);
+		return;
+	}
+	c = ipc_channel_open(r->loop, &fds, end, &channel_ops, wire_of(r, m->peer), &why);
 	if (!c) {
 		log_fault(LOG_LEVEL_ERROR, "channel.failed", role_name[m->peer.kind], &why);
 		return;

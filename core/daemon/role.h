@@ -18,6 +18,7 @@
 
 #include "counter.h"
 #include "ipc_channel.h"
+#include "queue.h"
 #include "role_link.h"
 #include "settings.h"
 #include "snapshot.h"
@@ -41,7 +42,7 @@ struct role_ops {
 	 * be ready: DONE; MORE: role_ready() or role_failed() comes later.
 	 */
 	enum step (*start)(struct role *r, struct fault *why);
-	/* A channel to a peer, the first one or a replacement; takes c. */
+	/* A channel to a peer, the first one or a replacement; takes c. NULL: the operator left. */
 	void (*channel)(struct role *r, struct role_peer peer, struct ipc_channel *c);
 	void (*frame)(struct role *r, struct role_peer peer, const struct ipc_frame *frame);
 	void (*writable)(struct role *r, struct role_peer peer);
@@ -76,6 +77,10 @@ struct role {
 
 extern const struct role_ops role_edge_ops, role_spool_ops, role_deliver_ops, role_control_ops,
 	role_maildir_ops;
+
+/* role_spool.c: as the settings say; file and owner are the caller's to fill in */
+struct queue_options role_spool_queue_options(const struct settings *s);
+struct spool_options role_spool_options(const struct settings *s);
 
 /* role_main - the whole life of a role process; fd 3 is the link */
 int role_main(const char *name, unsigned index);

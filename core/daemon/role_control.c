@@ -132,6 +132,15 @@ static void take_slabs(const struct role_message *m)
 	}
 }
 
+/* pass - descriptors for an operator; ours are closed in any case */
+static void pass(const struct role_message *m)
+{
+	if (admin.control)
+		admin_control_pass(admin.control, m->a, m->fds, m->nfds);
+	for (unsigned i = 0; i < m->nfds; i++)
+		close(m->fds[i]);
+}
+
 static void word(struct role *r, const struct role_message *m)
 {
 	(void)r;
@@ -139,6 +148,8 @@ static void word(struct role *r, const struct role_message *m)
 		take_slabs(m);
 	else if (m->word == WORD_REOPEN && admin.events)
 		admin_events_reopen(admin.events);
+	else if (m->word == WORD_ANSWER && m->nfds)
+		pass(m);
 	else if (m->word == WORD_ANSWER && admin.control)
 		admin_control_answer(admin.control, m->a, (unsigned)m->b, m->text);
 	else if (m->word == WORD_EVENT && admin.events)

@@ -19,6 +19,7 @@
 #define ROLE_LINK_FD 3
 #define ROLE_TEXT    (16 * 1024)
 #define ROLE_FDS     3
+#define ROLE_INDEXES 65 /* of one kind; the last one of edges is the operator */
 
 /* clang-format off */
 enum role_kind { ROLE_SPOOL, ROLE_CONTROL, ROLE_MAILDIR, ROLE_DELIVER, ROLE_EDGE, ROLE_KINDS };
@@ -29,7 +30,7 @@ enum role_word {
 	/* master -> role */
 	WORD_SLAB,              /* fds: shared counters of all roles; a: own slot; b: number of slots; text: role names, NUL-separated */
 	WORD_SNAPSHOT,          /* fds: the committed snapshot; a: generation */
-	WORD_CHANNEL,           /* fds: memory, wake_a, wake_b; peer; a: enum ipc_end of the receiver */
+	WORD_CHANNEL,           /* fds: memory, wake_a, wake_b; peer; a: enum ipc_end of the receiver; no fds: the operator left */
 	WORD_LISTENER,          /* fds: a listening socket; text: name */
 	WORD_LISTENER_GONE,     /* text: name */
 	WORD_START,             /* all of the above were sent; a: how long a lock may be waited for, us */
@@ -39,7 +40,7 @@ enum role_word {
 	WORD_DRAIN,
 	WORD_STOP,
 	WORD_REOPEN,            /* control: reopen event files */
-	WORD_ANSWER,            /* control: to a REQUEST; a: its tag; b: exit code, 255: more follows; text */
+	WORD_ANSWER,            /* control: to a REQUEST; a: its tag; b: exit code, 255: more follows; text; or fds, for who asked */
 	WORD_EVENT,             /* control: a line of the master's own; text */
 	/* role -> master */
 	WORD_WAITING,           /* started, but for the lock of somebody who is about to leave; READY comes */

@@ -26,7 +26,7 @@ static struct {
 	uint64_t heard_us; /* the last frame of anybody */
 } store;
 
-static struct queue_options queue_options_of(const struct settings *s)
+struct queue_options role_spool_queue_options(const struct settings *s)
 {
 	return (struct queue_options){
 		.retry_first_us = s->retry.first,
@@ -39,11 +39,9 @@ static struct queue_options queue_options_of(const struct settings *s)
 	};
 }
 
-static struct spool_options spool_options_of(const struct settings *s)
+struct spool_options role_spool_options(const struct settings *s)
 {
 	return (struct spool_options){
-		.file = store.file,
-		.owner = queue_owner(store.queue),
 		.segment_size = s->store.segment,
 		.segments = s->store.segments,
 		.slots = s->store.slots,
@@ -94,12 +92,14 @@ static bool is_locked(void)
 /* open_spool - MORE: somebody has the lock, and there is still time to wait for it */
 static enum step open_spool(struct role *r, struct fault *why)
 {
-	struct spool_options o = spool_options_of(&r->state.settings);
+	struct spool_options o = role_spool_options(&r->state.settings);
 	bool patient = net_loop_now(r->loop) < store.give_up_us;
 
 	if (patient && is_locked())
 		return STEP_MORE;
 	why->sys = 0;
+	o.file = store.file;
+	o.owner = queue_owner(store.queue);
 	store.spool = spool_open(&o, why);
 	if (!store.spool)
 		return patient && why->sys == EWOULDBLOCK ? STEP_MORE : STEP_ERROR;
@@ -128,7 +128,7 @@ static void look_at_lock(struct net_timer *t)
 static enum step start(struct role *r, struct fault *why)
 {
 	const struct settings *s = &r->state.settings;
-	struct queue_options queue = queue_options_of(s);
+	struct queue_options queue = role_spool_queue_options(s);
 	char path[4096];
 	enum step opened;
 
@@ -163,7 +163,7 @@ static void replace(struct ipc_channel **place, struct ipc_channel *c)
 static void channel(struct role *r, struct role_peer peer, struct ipc_channel *c)
 {
 	(void)r;
-	if (!store.spool)
+	if (!store.spool && c)
 		ipc_channel_pause(c);
 	if (peer.kind == ROLE_EDGE && peer.index < QUEUE_EDGES) {
 		if (store.spool)
@@ -208,7 +208,7 @@ static void writable(struct role *r, struct role_peer peer)
 
 static void commit(struct role *r)
 {
-	struct queue_options o = queue_options_of(&r->state.settings);
+	struct queue_options o = role_spool_queue_options(&r->state.settings);
 
 	queue_options_set(store.queue, &o);
 }

@@ -108,6 +108,20 @@ static void damaged(void *arg, const struct spool_damage *d)
 
 /* The directory */
 
+/* refuse_adopted - its messages go on elsewhere: to deliver them here too would be twice */
+static int refuse_adopted(struct spool_file *f, struct fault *why)
+{
+	int fd = f->open(f, "ADOPTED", SPOOL_FILE_READ);
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return fault_sys(why, "looking for ADOPTED in the spool");
+	f->close(f, fd);
+	return fault_set(why, "another node adopted the messages of this spool: see its file "
+			      "ADOPTED; start with an empty directory");
+}
+
 static int make_folders(struct spool *sp, struct fault *why)
 {
 	static const char *const folders[] = { "seg", "big", "corrupt" };
@@ -118,6 +132,8 @@ static int make_folders(struct spool *sp, struct fault *why)
 		return fault_sys(why, "opening LOCK of the spool");
 	if (f->lock(f, sp->lock) < 0)
 		return fault_sys(why, "the spool is in use by another process");
+	if (refuse_adopted(f, why) < 0)
+		return -1;
 	for (size_t i = 0; i < COUNT(folders); i++)
 		if (f->mkdir(f, folders[i]) < 0)
 			return fault_sys(why, "making %s in the spool", folders[i]);

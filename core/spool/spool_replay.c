@@ -566,6 +566,12 @@ int spool_replay_each(struct spool_replay *r, spool_replay_each_fn *each, void *
 	return rc;
 }
 
+int spool_replay_one(struct spool_replay *r, unsigned segment, uint32_t ordinal,
+		     spool_replay_each_fn *each, void *arg)
+{
+	return give(r, segment, ordinal, each, arg);
+}
+
 void spool_replay_finished(struct spool_replay *r, bool (*each)(void *arg, const struct id *id),
 			   void *arg)
 {

@@ -105,6 +105,9 @@ int spool_replay_run(struct spool_replay *r, struct fault *why);
 /* spool_replay_each - every living message, oldest segment first; `each` returns -1 to stop */
 int spool_replay_each(struct spool_replay *r, spool_replay_each_fn *each, void *arg,
 		      struct fault *why);
+/* spool_replay_one - one of them again */
+int spool_replay_one(struct spool_replay *r, unsigned segment, uint32_t ordinal,
+		     spool_replay_each_fn *each, void *arg);
 /* spool_replay_finished - ids of finished messages, the latest segment first, until `each` returns
  * false */
 void spool_replay_finished(struct spool_replay *r, bool (*each)(void *arg, const struct id *id),

@@ -4,10 +4,11 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 
-from harness import MOONGATE, SLOW, Gate, folder, until
+from harness import MOONGATE, SLOW, Gate, Sink, until
 from test_operator import MESSAGE, give, queued, send
 
 BIG = MESSAGE + b"0123456789abcdef\r\n" * 20000         # it goes to a slot
@@ -114,3 +115,120 @@ def test_export_of_a_damaged_copy_gives_the_rest_and_says_so():
     assert len(exported(gate.dir / "rest")) == 2
     for path in (copy, *copy.rglob("*")):
         path.chmod(0o700)
+
+
+def dead_node(count=4, keep=None):
+    """The spool of a node that is gone, and what was in it."""
+    gate = Gate("127.0.0.1:9", MOONGATE_RETRY="1h")
+    with gate:
+        filled(gate, count)
+        until(lambda: gate.json("spool", "stats")[0]["states"]["waiting"] == count - 1, "all are tried")
+        rows = {row["id"]: row for row in gate.json("queue", "list")}
+    return gate.spool, rows
+
+
+def same(now, then):
+    """What of a message must survive the change of node."""
+    return [now[key] for key in ("id", "variant", "state", "left", "recipients", "destination", "last")] == \
+           [then[key] for key in ("id", "variant", "state", "left", "recipients", "destination", "last")] and \
+        abs((now["next"] - now["age"]) - (then["next"] - then["age"])) < 3600
+
+
+def test_adopt_takes_over_every_message_with_its_state():
+    for running in (True, False):
+        spool, rows = dead_node()
+        gate = Gate("127.0.0.1:9", MOONGATE_RETRY="1h")
+        if running:
+            with gate:
+                told = gate.json("spool", "adopt", spool)[0]
+                now = {row["id"]: row for row in gate.json("queue", "list")}
+        else:
+            with gate:
+                pass                                    # it has run before, and is down
+            told = gate.json("spool", "adopt", spool)[0]
+        assert told == {"adopted": 4, "known": 0, "refused": 0, "unreadable": 0, "damaged": 0, "complete": True}
+        with gate:
+            later = {row["id"]: row for row in gate.json("queue", "list")}
+            assert all(same(later[name], row) for name, row in rows.items()) and len(later) == 4, (rows, later)
+            again = gate.json("spool", "adopt", spool)[0]
+            assert (again["adopted"], again["known"], again["complete"]) == (0, 4, True)
+            assert gate.status()["queued"] == 4
+        if running:
+            assert all(same(now[name], row) for name, row in rows.items())
+        old = Gate("127.0.0.1:9", at=spool.parent)
+        assert old.start(expect_ready=False).process.wait(40 * SLOW) != 0, "its old node does not start any more"
+        assert "ADOPTED" in old.errors()
+
+
+def many(count):
+    """A dead spool with `count` messages, each with its number in it."""
+    gate = Gate("127.0.0.1:9", MOONGATE_RETRY="1s")
+    with gate:
+        with gate.smtp() as client:
+            for number in range(count):
+                client.sendmail("a@client.example", ["b@example.com"], MESSAGE + b"number %d.\r\n" % number)
+                if number % 500 == 499:
+                    client.quit()
+                    client.connect("127.0.0.1", gate.port)
+        until(lambda: gate.status()["queued"] == count, "all are there")
+    gate.cli("spool", "verify")
+    return gate.spool
+
+
+def numbers(sink):
+    return sorted(int(body.rsplit(b"number ", 1)[1].split(b".")[0]) for _, _, body in sink.messages)
+
+
+def test_an_adoption_that_is_killed_goes_on_where_it_stopped():
+    count = 1500
+    spool = many(count)
+    with Sink() as sink, Gate(sink.address, MOONGATE_RETRY="1s") as gate:
+        for victim in ("tool", "spool", None):          # killed in the middle, one after the other
+            run = subprocess.Popen([MOONGATE, "spool", "adopt", spool, "-c", gate.settings], env=gate.env, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+            had = adopted(spool)
+            until(lambda: adopted(spool) >= min(had + 200, count) or run.poll() is not None, "it goes on")     # noqa: B023
+            if victim == "tool":
+                run.kill()
+            elif victim == "spool":
+                os.kill(gate.pids("spool")["spool", 0], signal.SIGKILL)
+            out, err = run.communicate(timeout=60 * SLOW)
+            print(f"  {victim}: {adopted(spool)} of {count}, exit {run.returncode} {out} {err}")
+            if victim == "spool":
+                assert run.returncode == 75 and b"restarted" in err + out, (run.returncode, out, err)
+                until(lambda: all(r["state"] == "ready" for r in gate.status()["roles"]), "it is back")
+        assert run.returncode == 0 and b"complete: true" in out
+        sink.wait(count, 60)
+        until(lambda: gate.status()["queued"] == 0, "nothing is left")
+        got = numbers(sink)
+        assert set(got) == set(range(count)), "nothing is lost"
+        assert len(got) - count <= 60, "delivered twice: at most what was in flight when the spool was killed"
+
+
+def adopted(spool):
+    path = spool / "ADOPTED"
+    return sum(len(line) == 26 for line in path.read_text().splitlines()) if path.exists() else 0
+
+
+def test_a_live_spool_is_not_adopted():
+    with Gate("127.0.0.1:9", MOONGATE_RETRY="1h") as live, Gate("127.0.0.1:9", MOONGATE_RETRY="1h") as gate:
+        send(live)
+        answer = gate.cli("spool", "adopt", live.spool, check=False)
+        assert answer.returncode == 75, answer
+        assert f"process {live.pids('spool')['spool', 0]}" in answer.stderr, answer.stderr
+        assert not (live.spool / "ADOPTED").exists() and live.status()["queued"] == 1 and gate.status()["queued"] == 0
+        assert gate.cli("spool", "adopt", gate.spool, check=False).returncode == 75, "not even our own"
+    assert gate.cli("spool", "adopt", gate.dir / "nowhere", check=False).returncode == 66
+
+
+def test_adoption_of_a_damaged_spool_takes_what_is_legible():
+    spool, rows = dead_node()
+    segment = next(p for p in sorted((spool / "seg").iterdir()) if b"\r\n1\r\n" in p.read_bytes())
+    with open(segment, "r+b") as file:
+        file.seek(segment.read_bytes().index(b"\r\n1\r\n"))
+        file.write(b"\r\n9\r\n")
+    with Gate("127.0.0.1:9", MOONGATE_RETRY="1h") as gate:
+        answer = gate.cli("spool", "adopt", spool, "--json", check=False)
+        told = json.loads(answer.stdout)
+        assert answer.returncode == 1 and told["adopted"] == 3 and told["damaged"] >= 1 and told["complete"], answer
+        assert "damage" in answer.stderr and gate.status()["queued"] == 3
