@@ -32,6 +32,7 @@ const struct cli_command cli_commands[] = {
 	{ "spool",   "verify",   "[DIR]",             0, 1, NULL,        "is every byte of it as it was written? damage, by place", cli_spool_verify },
 	{ "spool",   "stats",    "[DIR]",             0, 1, NULL,        "how full it is, with what, and how well it is", cli_spool_stats },
 	{ "spool",   "export",   "ID...|--all DIR|-", 1, 24, "--all --spool", "messages as files, or with - as a tar stream; --spool DIR: of another spool", cli_spool_export },
+	{ "spool",   "import",   "FILE|DIR|-...",     1, 24, "--new-ids", "messages that were exported, or NAME.eml with NAME.json {\"from\":\"\",\"to\":[]}, into the queue", cli_spool_import },
 	{ "spool",   "adopt",    "DIR",               1, 1, NULL,        "take over the spool of a dead node; once more: go on where it stopped", cli_spool_adopt },
 	{ "help",    NULL,       "[COMMAND|settings]",0, 2, NULL,        "this, more about one command, or all settings", cli_help },
 	{ "role",    NULL,       "NAME INDEX",        2, 2, NULL,        NULL, cli_role },

@@ -76,6 +76,7 @@ int cli_spool_show(const struct cli *c);
 int cli_spool_verify(const struct cli *c);
 int cli_spool_stats(const struct cli *c);
 int cli_spool_export(const struct cli *c);
+int cli_spool_import(const struct cli *c);
 int cli_spool_adopt(const struct cli *c);
 
 #endif

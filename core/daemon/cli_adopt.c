@@ -106,7 +106,7 @@ static int write_mark(struct adoption *a, const char *path, struct fault *why)
 	return 0;
 }
 
-/* note - its id is durable with us. Losing the last ones costs nothing while their ids are known. */
+/* note - its id is durable with us. Losing the last ones costs nothing while they are known. */
 static void note(struct adoption *a, const struct id *id)
 {
 	char text[ID_TEXT + 1];
@@ -119,10 +119,23 @@ static void note(struct adoption *a, const struct id *id)
 
 /* ---- what lives there ------------------------------------------------------------------------ */
 
+/* grow - room for one more */
+static bool grow(struct adoption *a)
+{
+	size_t cap = a->cap ? 2 * a->cap : ROWS_FIRST;
+	struct row *rows = a->nrows < a->cap ? a->rows : realloc(a->rows, cap * sizeof *rows);
+
+	if (!rows)
+		return false;
+	a->cap = a->nrows < a->cap ? a->cap : cap;
+	a->rows = rows;
+	return true;
+}
+
 static int collect(void *arg, const struct spool_replay_view *v)
 {
+	static const struct fault no_memory = { .text = "out of memory" };
 	struct adoption *a = arg;
-	struct row *more;
 
 	if (v->slot_trouble) {
 		a->unreadable++;
@@ -130,14 +143,8 @@ static int collect(void *arg, const struct spool_replay_view *v)
 				&(struct spool_damage){ .what = v->slot_trouble, .id = &v->id });
 		return 0;
 	}
-	if (a->nrows == a->cap) {
-		a->cap = a->cap ? 2 * a->cap : ROWS_FIRST;
-		more = realloc(a->rows, a->cap * sizeof *a->rows);
-		if (!more)
-			return cli_look_complain(
-				&a->look, &(struct fault){ .text = "out of memory" }, EX_OSERR);
-		a->rows = more;
-	}
+	if (!grow(a))
+		return cli_look_complain(&a->look, &no_memory, EX_OSERR);
 	a->rows[a->nrows++] = (struct row){ v->id, v->ordinal, v->variant, v->segment };
 	return 0;
 }

@@ -25,6 +25,7 @@
 
 #include "arena.h"
 #include "buf.h"
+#include "fault.h"
 #include "spool_accept.h"
 
 #define CLI_PARCEL_JSON (4 * 1024 * 1024) /* bytes of a side file */
@@ -39,9 +40,18 @@ struct cli_parcel {
 	struct str envelope;
 	struct spool_state state;
 	uint16_t recipients; /* of the envelope; of the bitmaps in state */
+	/* read, where there is no envelope */
+	struct str from, *to;
+	unsigned nto;
 };
 
 /* false: it does not fit */
 bool cli_parcel_write(struct buf *out, const struct cli_parcel *p);
+/* Without an envelope, `recipients` is 0 and those in `to` are addresses that nobody has looked
+ * at. */
+int cli_parcel_read(struct str text, struct arena *arena, struct cli_parcel *out,
+		    struct fault *why);
+/* cli_parcel_compose - an envelope from what the parcel says: from and to, or with its id */
+int cli_parcel_compose(struct cli_parcel *p, bool is_8bit, struct arena *arena, struct fault *why);
 
 #endif

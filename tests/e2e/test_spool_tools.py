@@ -232,3 +232,96 @@ def test_adoption_of_a_damaged_spool_takes_what_is_legible():
         told = json.loads(answer.stdout)
         assert answer.returncode == 1 and told["adopted"] == 3 and told["damaged"] >= 1 and told["complete"], answer
         assert "damage" in answer.stderr and gate.status()["queued"] == 3
+
+
+# ---- import ----------------------------------------------------------------------------------------
+
+
+def imported(gate, *words, code=0):
+    """{id: outcome} of an import."""
+    answer = gate.cli("spool", "import", *words, "--json", check=False)
+    assert answer.returncode == code, answer
+    return {row["id"] or row["name"]: row["outcome"] for row in map(json.loads, answer.stdout.splitlines())}
+
+
+def taken_out():
+    """A folder with what a node exported, and its rows."""
+    gate = Gate("127.0.0.1:9", MOONGATE_RETRY="1h")
+    with gate:
+        filled(gate)
+        until(lambda: gate.json("spool", "stats")[0]["states"]["waiting"] == 3, "all are tried")
+        rows = {row["id"]: row for row in gate.json("queue", "list")}
+        gate.cli("spool", "export", "--all", gate.dir / "out")
+    return gate.dir / "out", rows
+
+
+def test_what_was_exported_goes_on_elsewhere_once():
+    out, rows = taken_out()
+    names = sorted(rows)
+    stream = b"".join(subprocess.run(["tar", "-C", out, "-cf", "-", "."], capture_output=True, check=True).stdout for _ in range(1))
+    gate = Gate("127.0.0.1:9", MOONGATE_RETRY="1h")
+    with gate:
+        assert imported(gate, out / f"{names[1]}.0.eml") == {names[1]: "imported"}
+        assert imported(gate, out) == {n: "known" if n == names[1] else "imported" for n in names}
+        now = {row["id"]: row for row in gate.json("queue", "list")}
+        assert all(same(now[name], row) for name, row in rows.items()) and len(now) == 4
+        (gate.dir / "all.tar").write_bytes(stream)
+        assert set(imported(gate, gate.dir / "all.tar").values()) == {"known"}
+        gate.cli("spool", "export", "--all", gate.dir / "again")
+        assert exported(gate.dir / "again") == exported(out), "not a byte, and nothing that is known, was lost"
+        fresh = imported(gate, out, "--new-ids")
+        assert set(fresh.values()) == {"imported"} and len(fresh) == 4 and not set(fresh) & set(names)
+        assert gate.status()["queued"] == 8 and len([r for r in gate.json("queue", "list") if r["state"] == "held"]) == 2
+    down = Gate("127.0.0.1:9", MOONGATE_RETRY="1h")
+    give(down.dir)
+    answer = subprocess.run([MOONGATE, "spool", "import", "-", "-c", down.settings], env=down.env, input=stream, capture_output=True,
+                            timeout=60 * SLOW)
+    assert answer.returncode == 0 and b"4 messages imported" in answer.stderr, answer
+    assert set(imported(down, out).values()) == {"known"}
+    with down:
+        now = {row["id"]: row for row in down.json("queue", "list")}
+        assert all(same(now[name], row) for name, row in rows.items()) and len(now) == 4
+
+
+def test_a_message_from_elsewhere_is_delivered():
+    with Sink() as sink, Gate(sink.address) as gate:
+        box = gate.dir / "box"
+        box.mkdir()
+        (box / "one.eml").write_bytes(MESSAGE)
+        (box / "one.json").write_text(json.dumps({"from": "a@client.example", "to": ["B@EXAMPLE.com", "c@example.com"]}))
+        (box / "all-header.eml").write_bytes(b"Subject: x\r\n")
+        (box / "all-header.json").write_text(json.dumps({"from": "", "to": ["d@example.com"], "id": "01m00000000000000000000000"}))
+        told = imported(gate, box)
+        assert set(told.values()) == {"imported"} and told["01m00000000000000000000000"] == "imported"
+        got = sorted(sink.wait(2))
+        assert got[0] == ("", ["d@example.com"], b"Subject: x\r\n")
+        assert got[1] == ("a@client.example", ["B@example.com", "c@example.com"], MESSAGE)
+        assert len(gate.events("queue.carried")) == 2
+
+
+def test_an_import_names_what_is_wrong_and_takes_the_rest():
+    out, rows = taken_out()
+    names = sorted(rows)
+    changed = out / f"{names[1]}.0.eml"
+    changed.write_bytes(changed.read_bytes().replace(b"body", b"BODY"))
+    bad = {"lf": (MESSAGE.replace(b"\r\n", b"\n"), '{"from":"","to":["b@example.com"]}'),
+           "cr": (b"a: b\r\n\r\nx\ry\r\n", '{"from":"","to":["b@example.com"]}'),
+           "end": (b"a: b\r\n\r\nx", '{"from":"","to":["b@example.com"]}'),
+           "json": (MESSAGE, '{"from":'), "nobody": (MESSAGE, '{"from":"","to":[]}'), "type": (MESSAGE, '{"from":7,"to":["b@example.com"]}'),
+           "address": (MESSAGE, '{"from":"","to":["b example.com"]}'), "alone": (MESSAGE, None),
+           "newer": (MESSAGE, '{"moongate":2,"from":"","to":["b@example.com"]}')}
+    for name, (message, side) in bad.items():
+        (out / f"{name}.eml").write_bytes(message)
+        if side:
+            (out / f"{name}.json").write_text(side)
+    with Gate("127.0.0.1:9", MOONGATE_RETRY="1h") as gate:
+        answer = gate.cli("spool", "import", out, check=False)
+        assert answer.returncode == 1 and "3 messages imported" in answer.stderr and "10 unusable" in answer.stderr, answer
+        lines = {line.split(": ")[0].rsplit("/", 1)[1]: line for line in answer.stdout.splitlines() if "unusable" in line}
+        for name, word in (("lf", "CRLF"), ("cr", "CRLF"), ("end", "end with CRLF"), ("json", "line 1"), ("nobody", "`to`"),
+                           ("type", "`from`"), ("address", "b example.com"), ("alone", "no .json"), ("newer", "another release"),
+                           (f"{names[1]}.0", "was changed since")):
+            assert word in lines[name], (name, lines)
+        assert gate.status()["queued"] == 3
+        for words, code in (([gate.dir / "nowhere"], 66), ([gate.settings], 66), ([], 64), (["--new-id", out], 64)):
+            assert gate.cli("spool", "import", *words, check=False).returncode == code, words
