@@ -21,6 +21,8 @@ const struct cli_command cli_commands[] = {
 	{ "policy",  "list",     "",                  0, 0, NULL,        "the generations of rules: the active one, and those to go back to", cli_ask },
 	{ "policy",  "order",    "",                  0, 0, NULL,        "which handlers run, hook by hook, in their order", cli_ask },
 	{ "policy",  "rollback", "",                  0, 0, NULL,        "back to the generation before", cli_ask },
+	{ "policy",  "test",     "",                  0, 0, NULL,        "the policy's own tests, NAME_test.lua beside it; check and reload run them too", cli_policy_test },
+	{ "policy",  "run",      "FILE|- [--rcpt A]", 1, 24, "--ip --helo --listener --from --rcpt", "one made-up session with this message: what every hook says, and the client hears", cli_policy_run },
 	{ "queue",   "list",     "",                  0, 0, NULL,        "the messages that wait", cli_ask },
 	{ "queue",   "show",     "ID",                1, 1, NULL,        "one message: envelope, recipients, header", cli_ask },
 	{ "queue",   "retry",    "ID|all [--reroute]",1, 1, "--reroute", "deliver now; --reroute: ask for the way again", cli_ask },

@@ -71,6 +71,8 @@ int cli_check(const struct cli *c);
 int cli_version(const struct cli *c);
 int cli_help(const struct cli *c);
 int cli_ask(const struct cli *c);
+int cli_policy_test(const struct cli *c);
+int cli_policy_run(const struct cli *c);
 int cli_spool_ls(const struct cli *c);
 int cli_spool_show(const struct cli *c);
 int cli_spool_verify(const struct cli *c);

@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "loader_tree.h"
-#include "script.h"
+#include "log.h"
 #include "settings_eval.h"
 #include "snapshot.h"
 #include "state_map.h"
+#include "trial_test.h"
 
 #define SETTINGS_MEMORY (64 * 1024 * 1024)
 #define MAP_TEXT        ((size_t)512 * 1024 * 1024) /* bytes of the file behind a map */
@@ -14,6 +15,8 @@
 #define ORDER_TEXT      (1024 * 1024)
 
 struct loader {
+	struct buf *told; /* a line per test of the policy; may be NULL */
+	struct trial_count tests;
 	struct arena arena;
 	struct settings_source source;
 	struct settings settings;
@@ -24,6 +27,11 @@ struct loader {
 	struct buf images[SETTINGS_MAPS];
 	struct script_source sources[LOADER_FILES];
 };
+
+static bool is_good(const struct loader *l)
+{
+	return l->source.nerrors == 0 && buf_len(&l->errors) == 0;
+}
 
 /* complain - a message that begins with an absolute path, with the path as the operator gave it */
 static void complain(struct loader *l, const struct settings_place *place, const char *setting,
@@ -103,11 +111,11 @@ static bool read_policy(struct loader *l)
 	return true;
 }
 
-/* try_policy - compile and run it once, as every role will, and keep the order of its handlers */
-static void try_policy(struct loader *l)
+static struct script_options options_of(const struct loader *l)
 {
 	const struct settings *s = &l->settings;
-	struct script_options options = {
+
+	return (struct script_options){
 		.sources = l->sources,
 		.nsources = l->tree.n,
 		.maps = l->maps,
@@ -117,6 +125,47 @@ static void try_policy(struct loader *l)
 		.memory = s->budget.memory,
 		.is_edge = true,
 	};
+}
+
+/* unheard - what happens in a trial is no event of the gateway */
+static bool unheard(void *owner, struct str line)
+{
+	(void)owner;
+	(void)line;
+	return true;
+}
+
+/* try_tests - the policy's own, as many as there are; `told` gets a line per case, or is NULL */
+static struct trial_count try_tests(struct loader *l, struct buf *told)
+{
+	struct trial_count all = { 0, 0 };
+	struct trial *trial = NULL;
+
+	log_sink(unheard, NULL);
+	for (unsigned i = 0; i < l->tree.n; i++) {
+		const struct script_source *s = &l->sources[i];
+		struct trial_count n;
+
+		if (!str_has_suffix(s->name, TRIAL_SUFFIX))
+			continue;
+		if (!trial)
+			trial = trial_new(&l->settings, options_of(l), &l->errors);
+		if (!trial)
+			break;
+		n = trial_test_run(trial, s->path, s->text, &l->errors, told);
+		all.passed += n.passed;
+		all.failed += n.failed;
+	}
+	if (trial)
+		trial_free(&trial);
+	log_sink(NULL, NULL);
+	return all;
+}
+
+/* try_policy - compile and run it once, as every role will, and keep the order of its handlers */
+static void try_policy(struct loader *l)
+{
+	struct script_options options = options_of(l);
 	struct policy_generation *generation = policy_generation_new(0, STR("check"));
 	struct buf order;
 
@@ -127,14 +176,11 @@ static void try_policy(struct loader *l)
 	}
 	policy_generation_free(&generation);
 	buf_fini(&order);
+	if (is_good(l))
+		l->tests = try_tests(l, l->told);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------ */
-
-static bool is_good(const struct loader *l)
-{
-	return l->source.nerrors == 0 && buf_len(&l->errors) == 0;
-}
 
 static void add_settings(struct loader *l)
 {
@@ -194,29 +240,78 @@ static void loader_fini(struct loader *l)
 	arena_fini(&l->arena);
 }
 
-int loader_run(const char *settings_path, struct buf *errors)
+/* load - everything but the memfd */
+static struct loader *load(const char *settings_path)
 {
 	static struct loader l; /* too big for a stack; one load at a time */
 	static bool started;
-	struct fault why = { 0 };
-	int fd = -1;
 
 	if (!started)
 		script_process_init();
 	started = true;
 	loader_init(&l);
-	if (settings_source_read(&l.source, str_of(settings_path), &l.arena)) {
+	if (settings_source_read(&l.source, str_of(settings_path), &l.arena))
 		(void)settings_eval(&l.settings, &l.source);
-		load_all(&l);
-	}
-	if (is_good(&l)) {
-		fd = snapshot_seal(buf_str(&l.sections), &why);
+	return &l;
+}
+
+static void finish(struct loader *l, struct buf *errors)
+{
+	settings_source_report(&l->source, errors);
+	(void)buf_add(errors, buf_str(&l->errors));
+	loader_fini(l);
+}
+
+int loader_run(const char *settings_path, struct buf *errors)
+{
+	struct loader *l = load(settings_path);
+	struct fault why = { 0 };
+	int fd = -1;
+
+	if (l->source.text.n > 0)
+		load_all(l);
+	if (is_good(l)) {
+		fd = snapshot_seal(buf_str(&l->sections), &why);
 		if (fd < 0)
-			settings_source_problem_at(&l.source, (struct settings_spot){ 0, 0 }, "%s",
+			settings_source_problem_at(&l->source, (struct settings_spot){ 0, 0 }, "%s",
 						   why.text);
 	}
-	settings_source_report(&l.source, errors);
-	(void)buf_add(errors, buf_str(&l.errors));
-	loader_fini(&l);
+	finish(l, errors);
 	return fd;
+}
+
+struct trial_count loader_test(const char *settings_path, struct buf *told, struct buf *errors)
+{
+	struct loader *l = load(settings_path);
+	struct trial_count n;
+
+	l->told = told;
+	if (l->source.text.n > 0)
+		load_all(l);
+	n = l->tests;
+	finish(l, errors);
+	return n;
+}
+
+bool loader_try(const char *settings_path, void (*with)(void *owner, struct trial *trial),
+		void *owner, struct buf *errors)
+{
+	struct loader *l = load(settings_path);
+	struct trial *trial = NULL;
+	bool done;
+
+	if (is_good(l) && load_maps(l) && read_policy(l)) {
+		log_sink(unheard, NULL);
+		trial = trial_new(&l->settings, options_of(l), &l->errors);
+		if (trial)
+			with(owner, trial);
+		done = trial != NULL;
+		if (trial)
+			trial_free(&trial);
+		log_sink(NULL, NULL);
+	} else {
+		done = false;
+	}
+	finish(l, errors);
+	return done;
 }

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "edge_options.h"
 #include "net_listen.h"
 #include "role_policy.h"
 #include "session.h"
@@ -19,52 +20,9 @@ struct edge {
 
 static struct edge edge;
 
-static struct session_options options_of(const struct role *r)
-{
-	const struct settings *s = &r->state.settings;
-	static struct str routes[SETTINGS_ROUTES + SETTINGS_DOMAINS];
-	struct session_options o = {
-		.hostname = s->hostname,
-		.edge = (uint16_t)r->index,
-		.domains = s->domains,
-		.ndomains = s->ndomains,
-		.relay_domains = s->relay_domains,
-		.nrelay_domains = s->nrelay_domains,
-		.routing_characters = s->routing_characters,
-		.connections = s->limits.connections,
-		.recipients = s->limits.recipients,
-		.errors = s->limits.errors,
-		.refusals = s->limits.refusals,
-		.junk = s->limits.junk,
-		.commands = s->limits.commands,
-		.messages = s->limits.messages,
-		.hops = s->limits.hops,
-		.command_line = s->limits.command_line,
-		.data_line = s->limits.data_line,
-		.message = s->limits.message,
-		.memory = s->limits.memory,
-		.command_us = s->timeouts.command,
-		.data_us = s->timeouts.data,
-		.session_us = s->timeouts.session,
-		.commit_us = s->timeouts.commit,
-	};
-
-	for (unsigned i = 0; i < s->nrelay_domains; i++)
-		o.relay_all |= str_eq(s->relay_domains[i], STR("*"));
-	for (unsigned i = 0; i < s->nroute; i++) {
-		o.has_default_route |= str_eq(s->route[i].key, STR("*"));
-		routes[o.nroute_domains++] = s->route[i].key;
-	}
-	o.has_default_route |= o.relay_all && s->relay_to.n;
-	for (unsigned i = 0; s->relay_to.n && i < s->nrelay_domains; i++)
-		routes[o.nroute_domains++] = s->relay_domains[i];
-	o.route_domains = routes;
-	return o;
-}
-
 static enum step start(struct role *r, struct fault *why)
 {
-	struct session_options o = options_of(r);
+	struct session_options o = edge_options(&r->state.settings, r->index);
 
 	if (role_enter_sandbox(r, why) < 0 || role_policy_start(&edge.policy, r, why) < 0)
 		return STEP_ERROR;
@@ -138,7 +96,7 @@ static int prepare(struct role *r, struct role_state *next, struct buf *errors)
 
 static void commit(struct role *r)
 {
-	struct session_options o = options_of(r);
+	struct session_options o = edge_options(&r->state.settings, r->index);
 
 	session_server_options(edge.server, &o);
 	role_policy_commit(&edge.policy);

@@ -35,6 +35,7 @@ struct script_options {
 	uint64_t cpu_us, load_us;
 	size_t memory;
 	bool is_edge;        /* which hooks this process runs; both are registered and checked */
+	bool is_trial;       /* nobody is there: gate.sleep takes no time */
 	uint64_t fail_after; /* tests: grant so many allocations, then none; 0: off */
 };
 

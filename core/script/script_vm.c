@@ -81,6 +81,7 @@ struct script_vm *script_vm_new(const struct script_options *o)
 	vm->cap = o->memory;
 	vm->cpu_us = o->cpu_us;
 	vm->loop = o->loop;
+	vm->is_trial = o->is_trial;
 	vm->fail_after = o->fail_after;
 	vm->options = o;
 	arena_init(&vm->arena, SCRIPT_ARENA);

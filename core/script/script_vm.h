@@ -42,6 +42,7 @@ struct script_vm {
 	lua_State *L;
 	struct policy_generation *generation;
 	struct net_loop *loop; /* NULL: check only */
+	bool is_trial;         /* gate.sleep takes no time */
 	struct arena arena;
 	struct script_named_map *maps;
 	unsigned nmaps;

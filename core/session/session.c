@@ -465,12 +465,14 @@ static struct session *take_spare(struct session_server *server)
 	return s;
 }
 
-static void look_at_peer(struct session *s)
+static void look_at_peer(struct session *s, const struct net_address *peer)
 {
 	char text[NET_ADDRESS_TEXT];
 	struct net_address address;
 
 	net_conn_peer(s->conn, &address);
+	if (peer)
+		address = *peer;
 	put_text(s->peer_ip, sizeof s->peer_ip, str_of(net_address_host(&address, text)),
 		 &s->view.peer_ip);
 	s->view.peer_port = net_address_port(&address);
@@ -481,7 +483,8 @@ static void look_at_peer(struct session *s)
 	s->view.local_port = net_address_port(&address);
 }
 
-struct session *session_new(struct session_server *server, int fd, struct str listener)
+struct session *session_new(struct session_server *server, int fd, struct str listener,
+			    const struct net_address *peer)
 {
 	struct session *s = take_spare(server);
 	struct net_conn_options o = {
@@ -499,7 +502,7 @@ struct session *session_new(struct session_server *server, int fd, struct str li
 	s->view.started_us = wall;
 	s->view.listener = listener;
 	s->conn = net_conn_new(server->loop, fd, &o);
-	look_at_peer(s);
+	look_at_peer(s, peer);
 	smtp_server_init(&s->smtp, s->config->o.hostname, &s->config->limits, false);
 	(void)smtp_server_connect(&s->smtp);
 	server->count++;

@@ -48,6 +48,9 @@ struct session_server *session_server_new(struct net_loop *loop, struct policy_s
 void session_server_options(struct session_server *s, const struct session_options *options);
 /* Takes fd, copies listener. */
 void session_server_accept(struct session_server *s, int fd, struct str listener);
+/* The same for a client that is somebody else than the socket says: behind a proxy, or made up. */
+void session_server_accept_from(struct session_server *s, int fd, struct str listener,
+				const struct net_address *peer);
 /*
  * The spool's channel: given at start and again after the spool was replaced; pending submits are
  * repeated. NULL: it is gone.

@@ -82,7 +82,9 @@ extern const char *const session_outcome_name[SESSION_OUTCOMES];
 
 /* ---- session.c: states, bytes, commands, the end */
 
-struct session *session_new(struct session_server *server, int fd, struct str listener);
+/* peer NULL: who the socket says */
+struct session *session_new(struct session_server *server, int fd, struct str listener,
+			    const struct net_address *peer);
 void session_free(struct session **s);
 void session_enter(struct session *s, enum session_state state);
 void session_pump(struct session *s);

@@ -316,12 +316,18 @@ static void shed(struct session_server *server, int fd)
 	net_conn_close(&c);
 }
 
-void session_server_accept(struct session_server *server, int fd, struct str listener)
+void session_server_accept_from(struct session_server *server, int fd, struct str listener,
+				const struct net_address *peer)
 {
 	if (server->is_draining || server->count >= server->config->o.connections)
 		shed(server, fd);
 	else
-		(void)session_new(server, fd, listener_name(server, listener));
+		(void)session_new(server, fd, listener_name(server, listener), peer);
+}
+
+void session_server_accept(struct session_server *server, int fd, struct str listener)
+{
+	session_server_accept_from(server, fd, listener, NULL);
 }
 
 /*

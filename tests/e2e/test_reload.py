@@ -189,6 +189,23 @@ def test_listeners_and_limits_change_live_and_what_needs_a_restart_is_named():
             assert client.say("NOOP")[0] == 250
 
 
+def test_the_policys_own_tests_guard_the_reload():
+    with Gate(policy=GOOD % {"n": 1}) as gate:
+        tests = gate.policy_path.with_name("own_test.lua")
+        tests.write_text('return { { name = "relays", to = "b@example.com", expect = "250" } }')
+        gate.cli("reload")
+        tests.write_text('return {\n{ name = "never", to = "b@example.com", expect = "550" } }')
+        answer = gate.cli("reload", check=False)
+        assert answer.returncode == 78 and 'own_test.lua:2:1: "never"' in answer.stdout + answer.stderr, answer
+        assert gate.status()["generation"] == 2
+        assert gate.cli("policy", "test", check=False).returncode == 78
+        message = gate.policy_path.with_name("one.eml")
+        message.write_bytes(b"Subject: x\r\n\r\nbody\r\n")
+        told, = gate.json("policy", "run", str(message), "--rcpt", "b@example.com", "--from", "a@b.example")
+    assert told["replies"][-1]["stage"] == "message" and told["replies"][-1]["reply"].startswith("250")
+    assert told["copies"][0]["rcpts"] == ["b@example.com"]
+
+
 def test_rollback_hup_and_list():
     with Gate(policy=GOOD % {"n": 1}) as gate:
         write(gate, GOOD % {"n": 2})

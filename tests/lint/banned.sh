@@ -8,7 +8,7 @@ if [ -n "$found" ]; then
 	echo "$found"
 	exit 1
 fi
-# Lua is seen by the bridge, and by the loader that evaluates settings; libev by net; threads by the spool.
+# Lua is seen by the bridge, and by the loader that evaluates settings and tables of tests; libev by net; threads by the spool.
 layering() {
 	local what=$1 allowed=$2 found
 	found=$(git ls-files 'core/*.c' 'core/*.h' | grep -vE "$allowed" | xargs grep -nE "$what" -- || true)
@@ -17,7 +17,7 @@ layering() {
 		exit 1
 	fi
 }
-layering '#include [<"](lua|lauxlib|lualib)\.h' '^core/(script/|daemon/settings_)'
+layering '#include [<"](lua|lauxlib|lualib)\.h' '^core/(script/|daemon/(settings_|trial_test))'
 layering '#include [<"]ev\.h' '^core/net/'
 layering '#include <pthread\.h>|#include <threads\.h>' '^core/spool/'
 layering '#include [<"]seccomp\.h' '^core/daemon/'

@@ -51,7 +51,8 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-	static const char *const files[] = { "moongate.lua", "policy.lua", "r.txt", "other.lua" };
+	static const char *const files[] = { "moongate.lua", "policy.lua", "r.txt", "other.lua",
+					     "policy_test.lua" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(files); i++)
@@ -218,6 +219,109 @@ TEST(notes_do_not_refuse)
 	(void)close(fd);
 }
 
+/* ---- the policy's own tests --------------------------------------------------------------------- */
+
+/* Each with the line of the complaint behind "policy_test.lua:1:", or NULL: it passes. */
+static const struct {
+	const char *test, *complaint;
+} cases[] = {
+	{ "{ name = 'x', from = 'a@b.example', to = 'b@example.com', message = 'A: 1\\n\\nb\\n', "
+	  "expect = { reply = '250 2.6.0', stage = 'message', state = 'queue', "
+	  "sender = 'a@b.example', rcpts = { 'b@example.com' }, header = { A = '1', B = false, "
+	  "Received = true } } }",
+	  NULL },
+	{ "{ name = 'x', to = 'nobody@example.com', expect = { reply = '550 5.1.1', stage = "
+	  "'rcpt', "
+	  "rule = 'known-recipients', state = 'nothing', sender = 'nobody', rcpts = {} } }",
+	  NULL },
+	{ "{ name = 'x', to = { 'b@example.com', 'nobody@example.com' }, expect = { replies = { "
+	  "['b@example.com'] = '250', ['nobody@example.com'] = '550' }, "
+	  "rcpts = { 'b@example.com' } } }",
+	  NULL },
+	{ "{ name = 'x', ip = '2001:db8::1', helo = 'h.example', to = 'b@example.com', "
+	  "expect = '250' }",
+	  NULL },
+	{ "{ name = 'x', to = 'b@example.com', expect = '550' }",
+	  "9: \"x\": expected a reply that begins with \"550\", heard \"250 2.6.0" },
+	{ "{ name = 'x', to = 'b@example.com', expect = { stage = 'rcpt' } }",
+	  "56: \"x\": expected \"rcpt\", found \"message\"" },
+	{ "{ name = 'x', to = 'b@example.com', expect = { header = { A = '1' } } }",
+	  "56: \"x\": A: expected \"1\", found \"\"" },
+	{ "{ name = 'x', to = 'b@example.com', expect = { header = { Received = false } } }",
+	  "56: \"x\": Received is there" },
+	{ "{ name = 'x', to = 'b@example.com', expect = { rcpts = {} } }",
+	  "56: \"x\": 1 would get it, not 0" },
+	{ "{ name = 'x', to = 'b@example.com', expect = { rcpts = { 'eve@example.com' } } }",
+	  "56: \"x\": \"eve@example.com\" would not get it" },
+	{ "{ name = 'x', to = 'b@example.com', expect = { rule = 'r' } }",
+	  "56: \"x\": expected \"r\", found \"\"" },
+	{ "{ name = 'x', tto = 'b@example.com', expect = '250' }",
+	  "23: \"x\": there is no `tto`; did you mean `to`?" },
+	{ "{ name = 'x', to = 5, expect = '250' }", "23: \"x\": an address, or a list of them" },
+	{ "{ name = 'x', helo = 5, expect = '250' }",
+	  "23: \"x\": helo: a string is expected, found a number" },
+	{ "{ name = 'x', to = 'b@example.com' }", "9: \"x\": it expects nothing" },
+	{ "5", "9: \"a case\": expected a table, found a number" },
+};
+
+TEST(the_tests_of_a_policy_pass_or_refuse_it)
+{
+	char text[1024], lines[512];
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		(void)snprintf(text, sizeof text, "return {%s}", cases[i].test);
+		put("policy_test.lua", text);
+		if (!cases[i].complaint) {
+			(void)close(good(""));
+			continue;
+		}
+		(void)snprintf(lines, sizeof lines, "policy_test.lua:1:%s", cases[i].complaint);
+		refused(lines);
+	}
+	put("policy_test.lua", "return { =");
+	refused("policy_test.lua:1:");
+}
+
+TEST(every_case_is_told)
+{
+	struct buf told, errors;
+	struct trial_count n;
+
+	buf_init(&told, ERRORS);
+	buf_init(&errors, ERRORS);
+	put("policy_test.lua", "return { { name = 'one', to = 'b@example.com', expect = '250' },\n"
+			       "{ name = 'two', to = 'b@example.com', expect = '251' } }");
+	n = loader_test("moongate.lua", &told, &errors);
+	assert_int_equal(n.passed, 1);
+	assert_int_equal(n.failed, 1);
+	CHECK_STR(0, buf_str(&told), STR("ok policy_test.lua: one\nnot ok policy_test.lua: two\n"));
+	assert_true(str_has_prefix(buf_str(&errors), STR("policy_test.lua:2:")));
+	buf_fini(&told);
+	buf_fini(&errors);
+}
+
+/* A handler that sleeps takes no time, one that waits for nothing is 451, and a big body streams. */
+TEST(waits_and_big_messages_are_tried_too)
+{
+	static char text[300 * 1024];
+	size_t n;
+
+	put("policy.lua", "local gate = require 'moongate'\n"
+			  "gate.on('rcpt', function(tx, rcpt) gate.sleep('5m') rcpt:permit() end)\n"
+			  "gate.on('message', function(tx, msg)\n"
+			  "if tx.sender == 'a@b.example' then coroutine.yield() end end)");
+	n = (size_t)snprintf(text, sizeof text,
+			     "return { { name = 'x', from = 'a@b.example', to = 'b@example.com', "
+			     "expect = '451' }, { name = 'big', to = 'b@example.com', expect = "
+			     "'250', message = [[A: 1\n\n");
+	while (n < sizeof text - 1000)
+		n += (size_t)snprintf(text + n, sizeof text - n,
+				      "a line of a message that is not small at all, indeed\n");
+	(void)snprintf(text + n, sizeof text - n, "]] } }");
+	put("policy_test.lua", text);
+	(void)close(good(""));
+}
+
 /* ---- in a child -------------------------------------------------------------------------------- */
 
 static int spawn(struct buf *errors)
@@ -325,6 +429,9 @@ int main(void)
 		FOLDER_TEST(a_policy_that_never_ends_is_refused),
 		FOLDER_TEST(a_policy_that_takes_all_memory_is_refused),
 		FOLDER_TEST(notes_do_not_refuse),
+		FOLDER_TEST(waits_and_big_messages_are_tried_too),
+		FOLDER_TEST(every_case_is_told),
+		FOLDER_TEST(the_tests_of_a_policy_pass_or_refuse_it),
 		FOLDER_TEST(a_child_gives_the_same_snapshot),
 		FOLDER_TEST(a_child_gives_the_same_problems),
 		FOLDER_TEST(more_problems_than_a_message_holds_are_cut_at_a_line),
