@@ -14,18 +14,17 @@
  */
 
 enum segment_kind {
-	SEGMENT_FREE,   /* nothing in it counts, or nothing was ever written */
-	SEGMENT_OPEN,   /* where it ends was not written down: in use, or left by a crash */
-	SEGMENT_CLOSED, /* full, or left behind */
-	SEGMENT_BROKEN, /* cannot be read */
+	SEGMENT_FREE,    /* nothing in it counts, or nothing was ever written */
+	SEGMENT_OPEN,    /* where it ends was not written down: in use, or left by a crash */
+	SEGMENT_CLOSED,  /* full, or left behind */
+	SEGMENT_SUSPECT, /* closed because a sync of it failed */
+	SEGMENT_BROKEN,  /* cannot be read */
 	SEGMENT_KINDS
 };
 
 static const char *const segment_name[SEGMENT_KINDS] = {
-	[SEGMENT_FREE] = "free",
-	[SEGMENT_OPEN] = "open",
-	[SEGMENT_CLOSED] = "closed",
-	[SEGMENT_BROKEN] = "broken",
+	[SEGMENT_FREE] = "free",       [SEGMENT_OPEN] = "open",     [SEGMENT_CLOSED] = "closed",
+	[SEGMENT_SUSPECT] = "suspect", [SEGMENT_BROKEN] = "broken",
 };
 
 struct stats {
@@ -49,6 +48,8 @@ static enum segment_kind kind_of(const struct spool_replay_segment *s)
 	case SPOOL_REPLAY_FREE:
 		return SEGMENT_FREE;
 	case SPOOL_REPLAY_USED:
+		if (s->is_suspect)
+			return SEGMENT_SUSPECT;
 		return spool_replay_is_closed(s) ? SEGMENT_CLOSED : SEGMENT_OPEN;
 	case SPOOL_REPLAY_BROKEN:
 		return SEGMENT_BROKEN;
@@ -182,12 +183,14 @@ static void tell_text(struct stats *t)
 	uint64_t now = clock_wall();
 	uint64_t age = t->oldest_us && now > t->oldest_us ? now - t->oldest_us : 0;
 
-	(void)printf("segments    %llu free, %llu open, %llu closed, %llu broken, %llu damaged\n",
-		     (unsigned long long)t->segments[SEGMENT_FREE],
-		     (unsigned long long)t->segments[SEGMENT_OPEN],
-		     (unsigned long long)t->segments[SEGMENT_CLOSED],
-		     (unsigned long long)t->segments[SEGMENT_BROKEN],
-		     (unsigned long long)t->damaged);
+	(void)printf(
+		"segments    %llu free, %llu open, %llu closed, %llu suspect, %llu broken, %llu "
+		"damaged\n",
+		(unsigned long long)t->segments[SEGMENT_FREE],
+		(unsigned long long)t->segments[SEGMENT_OPEN],
+		(unsigned long long)t->segments[SEGMENT_CLOSED],
+		(unsigned long long)t->segments[SEGMENT_SUSPECT],
+		(unsigned long long)t->segments[SEGMENT_BROKEN], (unsigned long long)t->damaged);
 	(void)printf("bytes       %.1f MiB in segments: %.1f written, %.1f of it live\n",
 		     mib(t->disk), mib(t->written), mib(t->live));
 	(void)printf("slots       %llu free, %llu used, %.1f MiB in them\n",

@@ -154,11 +154,16 @@ static void see_end(struct spool_replay *r, const struct spool_end *end)
 
 static void see_close(struct spool_replay *r, const struct spool_record *record, uint64_t offset)
 {
+	struct spool_replay_segment *s;
 	struct spool_end end;
 
 	(void)offset;
-	if (spool_end_get(record->payload, &end))
-		see_end(r, &end);
+	if (!spool_end_get(record->payload, &end))
+		return;
+	see_end(r, &end);
+	s = segment_of(r, end.segment, end.epoch);
+	if (s && record->type == SPOOL_ABORT)
+		s->is_suspect = true;
 }
 
 static void see_dead(struct spool_replay *r, const struct spool_record *record, uint64_t offset)

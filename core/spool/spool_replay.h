@@ -59,6 +59,7 @@ struct spool_replay_segment {
 	/* a bit for each segment in which something about this one stands */
 	uint8_t *holders;
 	bool is_damaged;
+	bool is_suspect; /* it ends with an ABORT: a sync of it failed */
 	/* not to be reused: what cannot be read now may be read another day */
 	bool is_pinned;
 };

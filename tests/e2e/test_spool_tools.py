@@ -55,6 +55,7 @@ def test_stats_tell_what_a_spool_holds():
         assert up["slots"]["used"] == 1 and 360_000 < up["bytes"]["slots"] < 400_000
         assert 0 < up["bytes"]["live"] < up["bytes"]["written"] <= up["bytes"]["segments"]
         assert up["bytes"]["dead"] == up["bytes"]["written"] - up["bytes"]["live"]
+        assert up["segments"]["suspect"] == up["segments"]["broken"] == 0 and up["segments"]["open"] == 1
         assert up["damage"] == up["unreadable"] == 0 and up["oldest"].startswith("20")
     down = gate.json("spool", "stats")[0]
     assert down["messages"] == 4 and down["states"] == up["states"]

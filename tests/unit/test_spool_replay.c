@@ -1,5 +1,6 @@
 #include "spool_replay.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -12,14 +13,14 @@
  * written. */
 
 static struct world w;
-static unsigned views, damages, troubles;
+static unsigned views, damages, troubles, suspects;
 static char text[4][64];
 static struct spool_damage last;
 
 static int begin(void **state)
 {
 	(void)state;
-	views = damages = troubles = 0;
+	views = damages = troubles = suspects = 0;
 	world_init(&w);
 	return world_open(&w) ? 0 : -1;
 }
@@ -60,6 +61,8 @@ static void look(bool is_checking)
 	assert_int_equal(spool_replay_open(r, &why), 0);
 	assert_int_equal(spool_replay_run(r, &why), 0);
 	assert_int_equal(spool_replay_each(r, see, NULL, &why), 0);
+	for (unsigned i = 1; i <= r->nsegments; i++)
+		suspects += r->segments[i].is_suspect;
 	spool_replay_free(&r);
 	assert_int_equal(w.disk.syncs, syncs);
 	assert_int_equal(memory_disk_unsynced(&w.disk), 0);
@@ -100,6 +103,24 @@ static void damage_is_named_by_place_and_message(void **state)
 	assert_int_equal(last.segment, 1);
 	assert_int_equal(last.offset, a->handle.offset);
 	assert_int_not_equal(last.offset, b->handle.offset);
+}
+
+static void a_segment_whose_sync_failed_is_told_apart(void **state)
+{
+	(void)state;
+	world_send(&w, 100);
+	world_settle(&w);
+	w.disk.fails_syncs_only = true;
+	w.disk.fail_errno = EIO;
+	w.disk.fail_at = w.disk.syncs + 1;
+	world_send(&w, 100); /* refused */
+	world_settle(&w);
+	world_send(&w, 100);
+	world_settle(&w);
+	world_kill(&w);
+	look(false);
+	assert_int_equal(views, 2);
+	assert_int_equal(suspects, 1);
 }
 
 static void moved(void *arg)
@@ -148,6 +169,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(living_messages_are_seen_and_nothing_is_written),
 		T(damage_is_named_by_place_and_message),
+		T(a_segment_whose_sync_failed_is_told_apart),
 		T(a_slot_with_other_bytes_is_found_by_checking),
 	};
 
