@@ -38,6 +38,7 @@
 	X(SPOOL_BYTES,         "spool_bytes_total",             "bytes written to segments and slots") \
 	X(SPOOL_REFUSED,       "spool_refused_total",           "submissions refused") \
 	X(SPOOL_FAULTS,        "spool_faults_total",            "write or sync calls that failed") \
+	X(SPOOL_MOVED,         "spool_moved_total",             "messages copied forward so that a segment can be reused") \
 	X(SPOOL_CORRUPT,       "spool_corrupt_total",           "damaged places set aside") \
 	X(QUEUE_LEASES,        "queue_leases_total",            "messages leased to a deliver process") \
 	X(DELIVERED,           "delivery_delivered_total",      "recipients delivered") \

@@ -101,7 +101,7 @@ struct spool *spool_open(const struct spool_options *options, struct fault *why)
 	sp->has_pool = true;
 	if (spool_recent_init(&sp->recent, sp->o.recent, why) < 0 ||
 	    spool_slots_init(sp, why) < 0 || spool_recover(sp, why) < 0 ||
-	    init_batches(sp, why) < 0)
+	    init_batches(sp, why) < 0 || spool_move_init(sp, why) < 0)
 		goto fail;
 	first_supply(sp);
 	return sp;
@@ -121,6 +121,7 @@ void spool_close(struct spool **spp)
 	spool_submits_fini(sp);
 	spool_slots_fini(sp);
 	spool_supply_close(sp);
+	spool_move_fini(sp);
 	spool_recent_fini(&sp->recent);
 	spool_batch_fini(&sp->batches[0]);
 	spool_batch_fini(&sp->batches[1]);
@@ -150,6 +151,7 @@ void spool_turn(struct spool *sp, uint64_t mono_us)
 	spool_submit_turn(sp);
 	spool_submit_answer(sp);
 	spool_commit_turn(sp);
+	spool_move_turn(sp);
 	spool_submit_room(sp);
 	spool_slots_turn(sp);
 	spool_supply_turn(sp);
@@ -177,10 +179,10 @@ void spool_flush(struct spool *sp)
 	sp->is_flushing = true;
 }
 
-/* is_quiet - no job but those that make segments ready for later */
+/* is_quiet - no job but those that make or empty segments for later */
 static bool is_quiet(const struct spool *sp)
 {
-	return sp->pool.open == spool_supply_jobs(sp);
+	return sp->pool.open == spool_supply_jobs(sp) + spool_move_jobs(sp);
 }
 
 bool spool_is_idle(const struct spool *sp)
@@ -212,8 +214,9 @@ bool spool_is_accepting(struct spool *sp, uint64_t size, struct spool_refusal *w
 
 	if (spool_commit_is_failing(sp))
 		*why = (struct spool_refusal){ 451, "the spool cannot write" };
-	else if (!spool_supply_has_room(
-			 sp, spool_batch_padded(sp->gathering->length + (size_t)inlined), false))
+	else if (!spool_supply_has_room(sp,
+					spool_batch_padded(sp->gathering->length + (size_t)inlined),
+					SPOOL_FOR_MAIL))
 		*why = (struct spool_refusal){ 452, "the spool is full" };
 	else if (size > SPOOL_INLINE && sp->supply.space.bytes < size + sp->o.keep_bytes)
 		*why = (struct spool_refusal){ 452, "the disk is full" };

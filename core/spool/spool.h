@@ -41,7 +41,8 @@ enum spool_phase {
 	SPOOL_PHASE_FLYING,   /* its STATE is being written */
 	/* its STATE, or that it is finished, comes with a submit that is not answered yet */
 	SPOOL_PHASE_REPLACING,
-	SPOOL_PHASE_FINISHING
+	SPOOL_PHASE_FINISHING,
+	SPOOL_PHASE_MOVING /* it is being copied forward, with its state */
 };
 
 /* Where a message lies. 48 bytes, all of them the spool's. */
@@ -53,7 +54,7 @@ struct spool_handle {
 	uint16_t slot;
 	uint16_t phase : 3;
 	uint16_t again : 1; /* touched while it could not be written */
-	uint16_t blocks : 12;
+	uint16_t size : 12; /* of its record: spool_size_unpack */
 };
 
 struct spool_refusal {
@@ -132,6 +133,7 @@ void spool_done(struct spool *sp, struct spool_handle *h, const struct id *id);
 struct spool_stats {
 	unsigned segments, segments_free, segments_suspect, segments_broken, slots, slots_free;
 	uint64_t live, batches, syncs, bytes;
+	uint64_t moved;  /* messages, by compaction */
 	bool is_failing; /* writing fails: nothing is accepted */
 };
 void spool_stats(const struct spool *sp, struct spool_stats *out);

@@ -36,6 +36,7 @@ void spool_batch_reset(struct spool_batch *b)
 	b->error = 0;
 	list_init(&b->submits);
 	list_init(&b->flying);
+	list_init(&b->moving);
 	list_init(&b->leaving);
 }
 
@@ -75,7 +76,7 @@ void spool_batch_took(struct spool_batch *b, size_t size)
 	b->length += size;
 	while (spool_batch_next(b, &at, &r)) {
 		b->records++;
-		if (r.type == SPOOL_ACCEPT)
+		if (spool_type_is_message(r.type))
 			b->accepts++;
 	}
 }
@@ -131,7 +132,8 @@ size_t spool_batch_place(struct spool_batch *b, struct spool_segment *s, uint64_
 	for (uint32_t i = 0; i < b->front_records; i++)
 		spool_record_place(b->front + SPOOL_BATCH_HEAD + i * SPOOL_END_RECORD, lsn++, 0);
 	for (size_t next = 0; spool_batch_next(b, &next, &r); at = next)
-		spool_record_place(b->body + at, lsn++, r.type == SPOOL_ACCEPT ? s->ordinals++ : 0);
+		spool_record_place(b->body + at, lsn++,
+				   spool_type_is_message(r.type) ? s->ordinals++ : 0);
 	return (size_t)spool_round(length, SPOOL_BLOCK);
 }
 

@@ -31,6 +31,7 @@ struct spool_batch {
 	uint32_t records, front_records, accepts;
 	struct list submits; /* struct spool_submit, in the order of their records */
 	struct list flying;  /* struct spool_handle.moving, whose STATE is in it */
+	struct list moving;  /* the same, whose MOVE is in it, in the order of their records */
 	struct list leaving; /* struct spool_slot, free when it is durable */
 	unsigned nsubmits;
 	bool needs_room;      /* has a submit that may not use the reserve */

@@ -38,7 +38,7 @@ static bool is_due(const struct spool *sp)
 		return true; /* they are answered when their ABORT is durable */
 	if (sp->gathering->nsubmits > 0)
 		return !waits_for_company(sp);
-	return spool_progress_is_due(sp);
+	return spool_progress_is_due(sp) || (spool_move_is_ready(sp) && !sp->is_flushing);
 }
 
 uint64_t spool_commit_timer(const struct spool *sp)
@@ -189,9 +189,7 @@ static void place_handles(struct spool_batch *b)
 			h->segment = (uint16_t)b->segment->number;
 			h->ordinal = r.ordinal;
 			h->offset = (uint32_t)(b->offset + SPOOL_BATCH_HEAD + b->front_length + at);
-			h->blocks =
-				(uint16_t)(spool_round(spool_record_size(r.length), SPOOL_BLOCK) /
-					   SPOOL_BLOCK);
+			h->size = spool_size_pack(spool_record_size(r.length)) & 0xfff;
 		}
 	}
 }
@@ -203,17 +201,30 @@ static void give_up(struct spool *sp)
 	spool_batch_reset(sp->gathering);
 }
 
+/* with_move - room for a step of compaction too, when there is some */
+static size_t with_move(const struct spool *sp, size_t need)
+{
+	size_t more = need + spool_move_need(sp);
+
+	return more <= sp->gathering->capacity &&
+			       spool_supply_has_room(sp, spool_batch_padded(more), SPOOL_FOR_NOTES)
+		       ? more
+		       : need;
+}
+
 static void launch(struct spool *sp)
 {
 	struct spool_batch *b = sp->gathering;
 	size_t need = b->length + (sp->has_progress ? spool_progress_need(sp) : 0), limit;
 
 	if (b->nsubmits > 0 &&
-	    !spool_supply_has_room(sp, spool_batch_padded(need), !b->needs_room)) {
+	    !spool_supply_has_room(sp, spool_batch_padded(need),
+				   b->needs_room ? SPOOL_FOR_MAIL : SPOOL_FOR_BOUNCES)) {
 		give_up(sp);
 		return;
 	}
-	if (!spool_supply_has_room(sp, spool_batch_padded(need), true))
+	need = with_move(sp, need);
+	if (!spool_supply_has_room(sp, spool_batch_padded(need), SPOOL_FOR_NOTES))
 		answer_later(sp, &sp->refused); /* no place for their ABORT, and none in sight */
 	b->segment = spool_supply_choose(sp, spool_batch_padded(need), b->accepts);
 	sp->is_blocked = b->segment == NULL;

@@ -3,8 +3,8 @@
  *
  * What        who does what: spool_supply has the segments (makes, fills, chooses, frees them),
  *             spool_progress the notes about living and finished messages, spool_slots the slots,
- *             spool_commit the batches, spool_submit what goes into them, spool_recover the start.
- *             spool.c turns them all.
+ *             spool_move empties segments, spool_commit has the batches, spool_submit what goes
+ *             into them, spool_recover the start. spool.c turns them all.
  * Invariants  one batch flies at a time; everything here is the loop thread's. What a job on a
  *             thread needs was copied into it.
  */
@@ -14,13 +14,13 @@
 #include "map.h"
 #include "spool.h"
 #include "spool_batch.h"
+#include "spool_move.h"
 #include "spool_recent.h"
 #include "spool_replay.h"
 #include "spool_segment.h"
 #include "spool_slot.h"
 #include "spool_submit.h"
 
-#define SPOOL_RESERVE 1 /* free segments that only progress and bounces may begin */
 /* after a segment could not be made or filled */
 #define SPOOL_RETRY_US (1 * UINT64_C(1000000))
 /* after writing failed twice; doubles up to: */
@@ -30,6 +30,10 @@
 #define SPOOL_SPACE_US (1 * UINT64_C(1000000))
 /* states carried forward at once, or one segment's, to free another */
 #define SPOOL_CARRY_STEP 4096
+
+/* Who wants to write. Mail stops first; then bounces, so that a full queue drains; progress and
+ * what compaction copies get the last segment. */
+enum spool_claim { SPOOL_FOR_MAIL, SPOOL_FOR_BOUNCES, SPOOL_FOR_NOTES };
 
 struct spool_supply {
 	struct spool_job make_job, fill_job, free_job, space_job;
@@ -99,6 +103,7 @@ struct spool {
 	uint64_t dirty_since; /* since this turn; 0: the coming one */
 
 	struct spool_slots slots;
+	struct spool_mover mover;
 	struct spool_recent recent;
 	struct spool_stats stats;
 	uint32_t scratch[SPOOL_DONE_MAX];
@@ -110,7 +115,11 @@ void spool_supply_turn(struct spool *sp);
  * current; NULL: none now */
 struct spool_segment *spool_supply_choose(struct spool *sp, uint64_t need, uint32_t accepts);
 bool spool_supply_can_grow(const struct spool *sp); /* another segment can be made */
-bool spool_supply_has_room(const struct spool *sp, uint64_t need, bool is_urgent);
+bool spool_supply_has_room(const struct spool *sp, uint64_t need, enum spool_claim claim);
+/* so few segments are free, or can be made, that others should be emptied */
+bool spool_supply_is_short(const struct spool *sp);
+/* `bytes` fit into the current segment and the free ones */
+bool spool_supply_has_space(const struct spool *sp, uint64_t bytes);
 /* its write or sync failed */
 void spool_supply_suspect(struct spool *sp, const struct spool_batch *b);
 /* free what may be freed; between flights only */
@@ -135,6 +144,9 @@ void spool_progress_refused(struct spool *sp, struct spool_submit *s);
 void spool_progress_pend(struct spool *sp, struct spool_segment *s, uint32_t ordinal);
 /* finished; its DONE is to be written */
 void spool_progress_gone(struct spool *sp, struct spool_handle *h, bool is_pending);
+
+/* its note has landed, or was given up: is there more to write? */
+void spool_progress_settle(struct spool *sp, struct spool_handle *h);
 
 /* spool_submit.c */
 /* what was waiting for a slot or for room */

@@ -249,6 +249,22 @@ int spool_file_read_all(struct spool_file *f, int fd, void *to, size_t n, uint64
 	return 0;
 }
 
+size_t spool_file_read_most(struct spool_file *f, int fd, void *to, size_t n, uint64_t offset)
+{
+	size_t got = 0;
+
+	while (got < n) {
+		ssize_t more = f->read(f, fd, (char *)to + got, n - got, offset + got);
+
+		if (more < 0 && errno == EINTR)
+			continue;
+		if (more <= 0)
+			break;
+		got += (size_t)more;
+	}
+	return got;
+}
+
 int spool_file_write_all(struct spool_file *f, int fd, const void *from, size_t n, uint64_t offset)
 {
 	const char *p = from;

@@ -63,6 +63,9 @@ void spool_file_free(struct spool_file **f);
 
 /* spool_file_read_all - n bytes or -1; the end of the file before that is EIO */
 int spool_file_read_all(struct spool_file *f, int fd, void *to, size_t n, uint64_t offset);
+/* spool_file_read_most - as much of n bytes as there is: a record near the end of its file is
+ * shorter than what is asked for */
+size_t spool_file_read_most(struct spool_file *f, int fd, void *to, size_t n, uint64_t offset);
 /* spool_file_write_all - goes on after a short write; for bytes whose write may be repeated */
 int spool_file_write_all(struct spool_file *f, int fd, const void *from, size_t n, uint64_t offset);
 

@@ -2,74 +2,68 @@
 #include "spool_load.h"
 
 #include <assert.h>
-#include <errno.h>
 
 #include "spool_core.h"
-
-/* read_range - as much as there is of n bytes; a record near the end of its file is shorter than
- * what is asked for */
-static size_t read_range(struct spool_file *f, int fd, char *to, size_t n, uint64_t offset)
-{
-	size_t got = 0;
-
-	while (got < n) {
-		ssize_t more = f->read(f, fd, to + got, n - got, offset + got);
-
-		if (more < 0 && errno == EINTR)
-			continue;
-		if (more <= 0)
-			break;
-		got += (size_t)more;
-	}
-	return got;
-}
 
 /* A record */
 
 size_t spool_load_size(const struct spool_handle *h)
 {
-	return (size_t)h->blocks * SPOOL_BLOCK;
+	return spool_size_unpack(h->size);
 }
 
-/* decode - of the `got` bytes: MORE when the record is not whole yet */
-static enum step decode(struct spool_load *l)
+enum step spool_load_decode(struct str in, uint32_t seed, struct spool_record *r,
+			    struct spool_accept *a)
 {
-	struct str in = { l->to, l->got };
-	struct spool_record r;
-	enum step step = spool_record_take(&in, l->seed, &r);
+	enum step step = spool_record_take(&in, seed, r);
+	struct spool_place from;
 
 	if (step != STEP_DONE)
 		return step;
-	l->id = r.id;
-	l->variant = r.variant;
-	return r.type == SPOOL_ACCEPT && spool_record_is_whole(&r, l->seed) &&
-			       spool_accept_get(r.payload, &l->accept)
+	return spool_type_is_message(r->type) && spool_record_is_whole(r, seed) &&
+			       spool_accept_get(spool_message_of(r, &from), a)
 		       ? STEP_DONE
 		       : STEP_ERROR;
+}
+
+static enum step decode(struct spool_load *l)
+{
+	struct spool_record r;
+	enum step step = spool_load_decode((struct str){ l->to, l->got }, l->seed, &r, &l->accept);
+
+	if (step == STEP_DONE) {
+		l->id = r.id;
+		l->variant = r.variant;
+	}
+	return step;
 }
 
 static void load_work(struct spool_job *job)
 {
 	struct spool_load *l = container_of(job, struct spool_load, job);
 
-	l->got = read_range(l->file, l->fd, l->to, l->size, l->offset);
+	l->got = spool_file_read_most(l->file, l->fd, l->to, l->size, l->offset);
 }
 
 static void load_done(struct spool_job *job)
 {
 	struct spool_load *l = container_of(job, struct spool_load, job);
 
+	l->segment->readers--;
+	l->spool->supply.may_reclaim = true;
 	l->done(l, decode(l) == STEP_DONE);
 }
 
 enum step spool_load(struct spool *sp, struct spool_load *l)
 {
-	const struct spool_segment *s = sp->segments[l->handle->segment];
+	struct spool_segment *s = sp->segments[l->handle->segment];
 	ssize_t got;
 	enum step step;
 
 	assert(l->handle->phase >= SPOOL_PHASE_CLEAN);
+	l->spool = sp;
 	l->file = sp->file;
+	l->segment = s;
 	l->fd = s->fd;
 	l->offset = l->handle->offset;
 	l->size = spool_load_size(l->handle);
@@ -79,6 +73,7 @@ enum step spool_load(struct spool *sp, struct spool_load *l)
 	step = decode(l);
 	if (step != STEP_MORE)
 		return step;
+	s->readers++;
 	l->job.work = load_work;
 	l->job.done = load_done;
 	spool_pool_put(&sp->pool, SPOOL_LANE_FILES, &l->job);
@@ -91,7 +86,7 @@ static void read_work(struct spool_job *job)
 {
 	struct spool_read *r = container_of(job, struct spool_read, job);
 
-	r->got = read_range(r->file, r->fd, r->to, r->length, r->offset);
+	r->got = spool_file_read_most(r->file, r->fd, r->to, r->length, r->offset);
 }
 
 static void read_done(struct spool_job *job)

@@ -13,6 +13,7 @@
 
 #include "spool.h"
 #include "spool_pool.h"
+#include "spool_record.h"
 
 struct spool_load {
 	const struct spool_handle *handle;
@@ -26,7 +27,9 @@ struct spool_load {
 
 	/* the spool's own */
 	struct spool_job job;
+	struct spool *spool;
 	struct spool_file *file;
+	struct spool_segment *segment;
 	uint64_t offset;
 	size_t size, got;
 	uint32_t seed;
@@ -46,6 +49,10 @@ struct spool_read {
 	size_t got;
 	int fd;
 };
+
+/* spool_load_decode - one ACCEPT or MOVE of this seed: MORE when it is not whole yet */
+enum step spool_load_decode(struct str in, uint32_t seed, struct spool_record *r,
+			    struct spool_accept *a);
 
 size_t spool_load_size(const struct spool_handle *h);
 enum step spool_load(struct spool *sp, struct spool_load *l);

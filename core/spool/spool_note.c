@@ -49,6 +49,24 @@ bool spool_state_get(struct str payload, struct spool_place *place, uint16_t *re
 	return true;
 }
 
+char *spool_move_put(char *to, const struct spool_place *from)
+{
+	return spool_put64(spool_put32(spool_put32(to, from->segment), from->ordinal), from->epoch);
+}
+
+struct str spool_message_of(const struct spool_record *r, struct spool_place *from)
+{
+	struct wire w = { r->payload, false };
+
+	*from = (struct spool_place){ 0 };
+	if (r->type != SPOOL_MOVE)
+		return r->payload;
+	from->segment = wire_get_u32(&w);
+	from->ordinal = wire_get_u32(&w);
+	from->epoch = wire_get_u64(&w);
+	return w.bad ? STR_NONE : w.rest;
+}
+
 size_t spool_done_size(uint32_t count)
 {
 	return DONE_FIXED + (size_t)count * 4;

@@ -4,7 +4,8 @@
  * What        STATE segment 4, ordinal 4, epoch 8, recipients 2, zero 2, blob 4; bitmaps done and
  *             failed; blob DONE segment 4, count 4, epoch 8; ordinals of 4 each DEAD segment 4,
  *             bits 4, epoch 8, end 8, lsn 8; bitmap of 8-byte words (end 0: still open) CLOSE and
- *             ABORT segment 4, zero 4, epoch 8, end 8, lsn 8, upto 8, seal 8
+ *             ABORT segment 4, zero 4, epoch 8, end 8, lsn 8, upto 8, seal 8 MOVE segment 4,
+ *             ordinal 4, epoch 8: where the message was; then the payload of an ACCEPT
  * Why         each names segment and epoch of what it speaks about: once that segment is freed the
  *             note is void by itself.
  * Invariants  `end` is the first byte behind the last batch that counts; `lsn` the first LSN that
@@ -19,6 +20,7 @@
 
 #define SPOOL_DONE_MAX   8192 /* ordinals in one DONE record */
 #define SPOOL_CLOSE_SIZE 48u  /* of the payload */
+#define SPOOL_MOVE_FIXED 16u  /* in front of the ACCEPT's payload */
 
 struct spool_place {
 	uint32_t segment, ordinal;
@@ -42,6 +44,12 @@ void spool_state_put(char *to, const struct spool_place *place, unsigned recipie
 		     const struct spool_state *s);
 bool spool_state_get(struct str payload, struct spool_place *place, uint16_t *recipients,
 		     struct spool_state *s);
+
+/* then an ACCEPT's payload */
+char *spool_move_put(char *to, const struct spool_place *from);
+/* spool_message_of - of an ACCEPT or MOVE: the ACCEPT's payload, and where it was before (epoch 0:
+ * nowhere) */
+struct str spool_message_of(const struct spool_record *r, struct spool_place *from);
 
 size_t spool_done_size(uint32_t count);
 /* then count times spool_put32 */

@@ -10,6 +10,7 @@
  *
  *   NONE -- submit --> ARRIVING -- durable --> CLEAN -- touch --> DIRTY -- in a batch --> FLYING
  *   FLYING -- durable --> CLEAN, or DIRTY when touched meanwhile;  FLYING -- failed --> DIRTY
+ *   CLEAN, DIRTY -- compaction --> MOVING, and on as FLYING
  *   CLEAN, DIRTY, FLYING -- replaces --> REPLACING or FINISHING -- answered --> CLEAN, DIRTY, or gone
  */
 /* clang-format on */
@@ -47,8 +48,7 @@ static void set_dirty(struct spool *sp)
 	sp->has_progress = true;
 }
 
-/* settle - a note about h has landed, or was given up: is there more to write? */
-static void settle(struct spool *sp, struct spool_handle *h)
+void spool_progress_settle(struct spool *sp, struct spool_handle *h)
 {
 	if (!h->again) {
 		set_phase(h, SPOOL_PHASE_CLEAN, NULL);
@@ -66,7 +66,7 @@ void spool_touch(struct spool *sp, struct spool_handle *h)
 		return;
 	h->again = 1;
 	if (h->phase == SPOOL_PHASE_CLEAN)
-		settle(sp, h);
+		spool_progress_settle(sp, h);
 }
 
 void spool_progress_pend(struct spool *sp, struct spool_segment *s, uint32_t ordinal)
@@ -82,10 +82,11 @@ void spool_progress_gone(struct spool *sp, struct spool_handle *h, bool is_pendi
 	struct spool_segment *s = segment_of(sp, h);
 
 	spool_segment_finish(s, h->ordinal);
-	if (is_pending)
-		spool_progress_pend(sp, s, h->ordinal);
+	s->bytes -= spool_size_unpack(h->size);
 	if (h->noted)
 		sp->segments[h->noted]->states--;
+	if (is_pending)
+		spool_progress_pend(sp, s, h->ordinal);
 	if (h->slot)
 		spool_slot_drop(sp, h->slot);
 	list_remove(&h->living);
@@ -229,6 +230,7 @@ void spool_progress_write(struct spool *sp, struct spool_batch *b, size_t limit)
 		;
 	if (!list_is_empty(&sp->dirty) || !list_is_empty(&sp->pended))
 		set_dirty(sp); /* no room for all of it: the next batch */
+	spool_move_write(sp, b, limit);
 	sp->dirty_since = 0;
 	if (b->has_all_pending)
 		list_move(&b->leaving, &sp->slots.leaving);
@@ -256,8 +258,10 @@ void spool_progress_landed(struct spool *sp, struct spool_batch *b)
 						b->segment->number);
 	while ((node = list_take(&b->flying))) {
 		noted(sp, handle_of(node), b->segment);
-		settle(sp, handle_of(node));
+		spool_progress_settle(sp, handle_of(node));
 	}
+	spool_move_landed(sp, b);
+	sp->mover.may_begin = true;
 	spool_slots_leave(sp, &b->leaving);
 	sp->supply.may_reclaim = true;
 }
@@ -285,9 +289,10 @@ void spool_progress_revert(struct spool *sp, struct spool_batch *b)
 		if (r.type == SPOOL_DEAD && spool_dead_get(r.payload, &bits))
 			spool_progress_want_dead(sp, sp->segments[bits.place.segment]);
 	}
+	list_move(&b->flying, &b->moving);
 	while ((node = list_take(&b->flying))) {
 		handle_of(node)->again = 1;
-		settle(sp, handle_of(node));
+		spool_progress_settle(sp, handle_of(node));
 	}
 	list_move(&sp->slots.leaving, &b->leaving);
 }
@@ -305,6 +310,7 @@ void spool_progress_arrived(struct spool *sp, struct spool_submit *s,
 		h->phase = SPOOL_PHASE_CLEAN;
 		list_append(&segment_of(sp, h)->living, &h->living);
 		segment_of(sp, h)->live++;
+		segment_of(sp, h)->bytes += spool_size_unpack(h->size);
 		sp->stats.live++;
 	}
 	while ((node = list_take(&s->replaced))) {
@@ -315,7 +321,7 @@ void spool_progress_arrived(struct spool *sp, struct spool_submit *s,
 			spool_progress_gone(sp, h, false);
 		} else {
 			noted(sp, h, in);
-			settle(sp, h);
+			spool_progress_settle(sp, h);
 		}
 	}
 }
@@ -327,5 +333,5 @@ void spool_progress_refused(struct spool *sp, struct spool_submit *s)
 	while ((node = list_take(&s->arriving)))
 		handle_of(node)->phase = SPOOL_PHASE_NONE;
 	while ((node = list_take(&s->replaced)))
-		settle(sp, handle_of(node));
+		spool_progress_settle(sp, handle_of(node));
 }

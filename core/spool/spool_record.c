@@ -128,9 +128,39 @@ bool spool_head_get(const char from[SPOOL_BATCH_HEAD], struct spool_head *h)
 
 /* A record */
 
+bool spool_type_is_message(unsigned type)
+{
+	return type == SPOOL_ACCEPT || type == SPOOL_MOVE;
+}
+
 size_t spool_record_size(size_t payload)
 {
 	return SPOOL_RECORD_HEAD + spool_round(payload, 8);
+}
+
+/* A float without a sign: 4 bits of exponent, 8 of mantissa, in units of 64 bytes; exponent 0 has
+ * no hidden bit. */
+enum { SIZE_UNIT = 64, MANTISSA = 256 };
+
+unsigned spool_size_pack(size_t size)
+{
+	size_t units = (size + SIZE_UNIT - 1) / SIZE_UNIT;
+	unsigned exponent = 0;
+
+	if (units < MANTISSA)
+		return (unsigned)units;
+	for (; units >= (size_t)2 * MANTISSA; exponent++)
+		units = (units + 1) / 2;
+	assert(exponent < 15);
+	return (exponent + 1) * MANTISSA + (unsigned)units - MANTISSA;
+}
+
+size_t spool_size_unpack(unsigned packed)
+{
+	size_t mantissa = packed % MANTISSA, exponent = packed / MANTISSA;
+
+	return exponent == 0 ? mantissa * SIZE_UNIT
+			     : ((mantissa + MANTISSA) << (exponent - 1)) * SIZE_UNIT;
 }
 
 void spool_record_put(char *to, const struct spool_record *r)

@@ -21,8 +21,8 @@
  *             too, so that a tool can still check a segment whose block 0 is gone. Segment number
  *             and block stand in the batch: a misdirected write is not taken for the real thing. A
  *             record of unknown type with SPOOL_MAY_SKIP is passed over; without it the reader must
- *             refuse the spool. Types 1-63 are ours; 7 MOVE and 8 SEAL are spoken for.
- *             SPOOL_SEALED: the payload is encrypted.
+ *             refuse the spool. Types 1-63 are ours; 8 SEAL is spoken for. SPOOL_SEALED: the
+ *             payload is encrypted.
  */
 #ifndef SPOOL_RECORD_H
 #define SPOOL_RECORD_H
@@ -46,6 +46,7 @@ enum spool_type {
 	SPOOL_DEAD   = 4,       /* all finished ordinals of a segment, as a bitmap, and its end (I13)     spool_note.h */
 	SPOOL_CLOSE  = 5,       /* where a segment ends                                                   spool_note.h */
 	SPOOL_ABORT  = 6,       /* the same after a failed sync: the batch behind that end was refused    spool_note.h */
+	SPOOL_MOVE   = 7,       /* a message copied forward with its state, in place of an older record   spool_note.h */
 };
 /* clang-format on */
 
@@ -66,7 +67,7 @@ struct spool_record {
 	uint32_t length; /* of the payload */
 	uint16_t type, flags;
 	uint64_t lsn;
-	uint32_t ordinal; /* ACCEPT: which message of its segment; else 0 */
+	uint32_t ordinal; /* ACCEPT, MOVE: which message of its segment; else 0 */
 	uint16_t variant;
 	struct id id;
 	uint32_t crc;       /* of the payload */
@@ -93,7 +94,12 @@ void spool_head_put(char to[SPOOL_BATCH_HEAD], const struct spool_head *h);
  * compares those with its segment's */
 bool spool_head_get(const char from[SPOOL_BATCH_HEAD], struct spool_head *h);
 
+bool spool_type_is_message(unsigned type); /* ACCEPT or MOVE: it has an ordinal */
+
 size_t spool_record_size(size_t payload); /* with head and padding */
+/* Sizes in 12 bits, rounded up: by less than 64 bytes to 16 KiB, by less than 1/256 beyond. */
+unsigned spool_size_pack(size_t size);
+size_t spool_size_unpack(unsigned packed);
 /* Three steps of a writer, for LSN, ordinal and segment are known last: the head (payload behind
  * it), its place, its sums. */
 void spool_record_put(char *to, const struct spool_record *r);

@@ -270,12 +270,12 @@ static void link_handle(struct spool *sp, struct spool_handle *h, const struct s
 		.noted = v->message->state_lsn ? v->message->state_segment : 0,
 		.slot = (uint16_t)v->accept->slot,
 		.phase = SPOOL_PHASE_CLEAN,
-		.blocks =
-			(uint16_t)(spool_round(v->message->accept.size, SPOOL_BLOCK) / SPOOL_BLOCK),
+		.size = spool_size_pack(v->message->accept.size) & 0xfff,
 	};
 	list_init(&h->moving);
 	list_init(&h->living);
 	list_append(&s->living, &h->living);
+	s->bytes += spool_size_unpack(h->size);
 	if (h->noted)
 		sp->segments[h->noted]->states++;
 }

@@ -1,4 +1,4 @@
-#include "spool_replay.h"
+#include "spool_replay_core.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -7,14 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum {
-	SMALLEST_CAP = 256,
-	STATE_RECORD_MAX = 32 * 1024,
-	SUM_CHUNK = 256 * 1024,
-	FIRST_STRIDE = 64 * 1024,
-	STRIDE = 1024 * 1024
-};
-#define WINDOW  (SPOOL_WINDOW + STATE_RECORD_MAX) /* and behind it room for a STATE */
+enum { SMALLEST_CAP = 256, FIRST_STRIDE = 64 * 1024, STRIDE = 1024 * 1024 };
+#define WINDOW  (SPOOL_WINDOW + SPOOL_REPLAY_STATE)
 #define HOLDERS ((SPOOL_SEGMENTS_MAX + 8) / 8)
 
 void spool_segment_path(char path[24], unsigned number)
@@ -98,6 +92,30 @@ static void see_accept(struct spool_replay *r, const struct spool_record *record
 					 (uint32_t)spool_record_size(record->length) };
 }
 
+static void kill(struct spool_replay *r, struct spool_replay_segment *s, uint32_t ordinal)
+{
+	struct spool_replay_message *m = message_at(r, s, ordinal);
+
+	if (m)
+		m->is_dead = true;
+}
+
+/* see_move - the message is here now, and no longer where it was: one record says both */
+static void see_move(struct spool_replay *r, const struct spool_record *record, uint64_t offset)
+{
+	struct spool_replay_segment *s;
+	struct spool_place from;
+
+	if (spool_message_of(record, &from).n == 0)
+		return;
+	see_accept(r, record, offset);
+	s = segment_of(r, from.segment, from.epoch);
+	if (!s)
+		return;
+	hold(r, s);
+	kill(r, s, from.ordinal);
+}
+
 static void see_state(struct spool_replay *r, const struct spool_record *record, uint64_t offset)
 {
 	struct spool_replay_segment *s;
@@ -116,14 +134,6 @@ static void see_state(struct spool_replay *r, const struct spool_record *record,
 	m->state_segment = (uint16_t)r->walking;
 	m->state = (struct spool_span){ (uint32_t)offset,
 					(uint32_t)spool_record_size(record->length) };
-}
-
-static void kill(struct spool_replay *r, struct spool_replay_segment *s, uint32_t ordinal)
-{
-	struct spool_replay_message *m = message_at(r, s, ordinal);
-
-	if (m)
-		m->is_dead = true;
 }
 
 static void see_done(struct spool_replay *r, const struct spool_record *record, uint64_t offset)
@@ -192,6 +202,7 @@ static void see(void *arg, const struct spool_record *record, uint64_t offset)
 	static void (*const see_type[])(struct spool_replay *, const struct spool_record *, uint64_t) = {
 		[SPOOL_ACCEPT] = see_accept, [SPOOL_STATE] = see_state, [SPOOL_DONE] = see_done,
 		[SPOOL_DEAD] = see_dead, [SPOOL_CLOSE] = see_close, [SPOOL_ABORT] = see_close,
+		[SPOOL_MOVE] = see_move,
 	};
 	/* clang-format on */
 	struct spool_replay *r = arg;
@@ -218,7 +229,7 @@ static void see_damage(void *arg, const struct spool_damage *d)
 		r->damage(r->arg, d);
 }
 
-static void damaged(struct spool_replay *r, struct spool_span span, const char *what)
+void spool_replay_damaged(struct spool_replay *r, struct spool_span span, const char *what)
 {
 	see_damage(r, &(struct spool_damage){ r->walking, span.offset, span.size, what, NULL });
 }
@@ -285,7 +296,7 @@ static void open_segment(struct spool_replay *r, unsigned number)
 	size = s->fd < 0 ? -1 : r->file->size(r->file, s->fd);
 	s->state = SPOOL_REPLAY_BROKEN;
 	if (size < 0) {
-		damaged(r, (struct spool_span){ 0, 0 }, "the file cannot be opened");
+		spool_replay_damaged(r, (struct spool_span){ 0, 0 }, "the file cannot be opened");
 		return;
 	}
 	s->size = (uint64_t)size < SPOOL_SEGMENT_MAX ? (uint64_t)size : SPOOL_SEGMENT_MAX;
@@ -300,8 +311,8 @@ static void open_segment(struct spool_replay *r, unsigned number)
 	} else if (is_blank(r, s)) {
 		s->state = SPOOL_REPLAY_RAW;
 	} else {
-		damaged(r, (struct spool_span){ 0, (uint32_t)s->size },
-			"it has no header; nothing in it can be used");
+		spool_replay_damaged(r, (struct spool_span){ 0, (uint32_t)s->size },
+				     "it has no header; nothing in it can be used");
 	}
 }
 
@@ -383,8 +394,7 @@ bool spool_replay_is_closed(const struct spool_replay_segment *s)
 
 /* Running */
 
-/* in_order - the numbers of the segments with a header, by their first LSN */
-static unsigned *in_order(struct spool_replay *r, unsigned *count)
+unsigned *spool_replay_order(struct spool_replay *r, unsigned *count)
 {
 	unsigned *order = calloc(r->nsegments + 1, sizeof *order), n = 0;
 
@@ -426,7 +436,7 @@ static void run_segment(struct spool_replay *r, unsigned number)
 
 int spool_replay_run(struct spool_replay *r, struct fault *why)
 {
-	unsigned count, *order = in_order(r, &count);
+	unsigned count, *order = spool_replay_order(r, &count);
 
 	if (!order)
 		return fault_set(why, "no memory to read the spool");
@@ -438,162 +448,4 @@ int spool_replay_run(struct spool_replay *r, struct fault *why)
 		run_segment(r, order[i - 1]);
 	free(order);
 	return r->failed;
-}
-
-/* What lives */
-
-static int load(struct spool_replay *r, unsigned segment, struct spool_span span, char *to,
-		struct spool_record *record)
-{
-	struct spool_replay_segment *s = &r->segments[segment];
-	uint32_t seed = spool_seed(s->header.epoch, s->header.salt);
-	struct str in = { to, span.size };
-
-	if (spool_file_read_all(r->file, s->fd, to, span.size, span.offset) < 0)
-		return -1;
-	return spool_record_take(&in, seed, record) == STEP_DONE &&
-			       spool_record_is_whole(record, seed)
-		       ? 0
-		       : -1;
-}
-
-static const char *sum_slot(struct spool_replay *r, int fd, const struct spool_accept *a)
-{
-	unsigned char sum[SPOOL_SUM], *chunk = malloc(SUM_CHUNK);
-	crypto_generichash_state hash;
-	uint64_t at = 0;
-
-	crypto_generichash_init(&hash, NULL, 0, SPOOL_SUM);
-	while (chunk && at < a->slot_length) {
-		size_t n =
-			a->slot_length - at < SUM_CHUNK ? (size_t)(a->slot_length - at) : SUM_CHUNK;
-
-		if (spool_file_read_all(r->file, fd, chunk, n, at) < 0)
-			break;
-		crypto_generichash_update(&hash, chunk, n);
-		at += n;
-	}
-	free(chunk);
-	crypto_generichash_final(&hash, sum, sizeof sum);
-	if (at < a->slot_length)
-		return "its slot cannot be read";
-	return memcmp(sum, a->slot_sum, sizeof sum) == 0 ? NULL : "its slot holds other bytes";
-}
-
-/* slot_trouble - a slot is reused only when that its message is finished is durable. When nothing
- * is damaged its length is proof enough; else the note may be what was damaged, and another
- * message's body may lie there: then the sum decides. */
-static const char *slot_trouble(struct spool_replay *r, const struct spool_accept *a)
-{
-	const char *trouble = NULL;
-	char path[24];
-	int64_t size;
-	int fd;
-
-	if (a->slot == 0)
-		return NULL;
-	if (a->slot > SPOOL_SLOTS_MAX)
-		return "its slot has an impossible number";
-	spool_slot_path(path, a->slot);
-	fd = r->file->open(r->file, path, SPOOL_FILE_READ);
-	if (fd < 0)
-		return "its slot is missing";
-	size = r->file->size(r->file, fd);
-	if (size < 0 || (uint64_t)size < a->slot_length)
-		trouble = "its slot is too short";
-	else if (r->is_checking || r->damages > 0)
-		trouble = sum_slot(r, fd, a);
-	r->file->close(r->file, fd);
-	return trouble;
-}
-
-/* with_state - put the latest state in place of the one the message came with */
-static void with_state(struct spool_replay *r, const struct spool_replay_message *m,
-		       struct spool_accept *a)
-{
-	struct spool_record record;
-	struct spool_place place;
-	struct spool_state state;
-	uint16_t recipients;
-
-	if (m->state_lsn == 0 || m->state.size > STATE_RECORD_MAX)
-		return;
-	if (load(r, m->state_segment, m->state, r->window + SPOOL_WINDOW, &record) == 0 &&
-	    spool_state_get(record.payload, &place, &recipients, &state) &&
-	    recipients == a->recipients)
-		a->state = state;
-}
-
-static int give(struct spool_replay *r, unsigned segment, uint32_t ordinal,
-		spool_replay_each_fn *each, void *arg)
-{
-	const struct spool_replay_message *m = &r->segments[segment].messages[ordinal];
-	struct spool_replay_view view = { .segment = (uint16_t)segment,
-					  .ordinal = ordinal,
-					  .message = m };
-	struct spool_record record;
-	struct spool_accept accept;
-
-	r->walking = segment;
-	if (load(r, segment, m->accept, r->window, &record) < 0 ||
-	    !spool_accept_get(record.payload, &accept)) {
-		damaged(r, m->accept, "a message that cannot be read");
-		r->segments[segment].is_pinned = true;
-		return 0;
-	}
-	with_state(r, m, &accept);
-	view.id = record.id;
-	view.variant = record.variant;
-	view.accept = &accept;
-	view.slot_trouble = slot_trouble(r, &accept);
-	return each(arg, &view);
-}
-
-static bool is_living(const struct spool_replay_message *m)
-{
-	return m->lsn != 0 && !m->is_dead;
-}
-
-int spool_replay_each(struct spool_replay *r, spool_replay_each_fn *each, void *arg,
-		      struct fault *why)
-{
-	unsigned count, *order = in_order(r, &count);
-	int rc = 0;
-
-	if (!order)
-		return fault_set(why, "no memory to read the spool");
-	r->why = why;
-	for (unsigned i = 0; i < count && rc == 0; i++)
-		for (uint32_t o = 0; o < r->segments[order[i]].count && rc == 0; o++)
-			if (is_living(&r->segments[order[i]].messages[o]))
-				rc = give(r, order[i], o, each, arg);
-	free(order);
-	return rc;
-}
-
-int spool_replay_one(struct spool_replay *r, unsigned segment, uint32_t ordinal,
-		     spool_replay_each_fn *each, void *arg)
-{
-	return give(r, segment, ordinal, each, arg);
-}
-
-void spool_replay_finished(struct spool_replay *r, bool (*each)(void *arg, const struct id *id),
-			   void *arg)
-{
-	unsigned count, *order = in_order(r, &count);
-	struct spool_record record;
-	bool more = order != NULL;
-
-	for (unsigned i = count; more && i > 0; i--) {
-		const struct spool_replay_segment *s = &r->segments[order[i - 1]];
-
-		for (uint32_t o = s->count; more && o > 0; o--) {
-			const struct spool_replay_message *m = &s->messages[o - 1];
-
-			if (m->lsn != 0 && m->is_dead &&
-			    load(r, order[i - 1], m->accept, r->window, &record) == 0)
-				more = each(arg, &record.id);
-		}
-	}
-	free(order);
 }

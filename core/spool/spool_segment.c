@@ -100,10 +100,12 @@ void spool_segment_shrink(struct spool_segment *s)
 
 void spool_segment_renew(struct spool_segment *s)
 {
-	assert(s->live == 0 && s->npending == 0 && s->states == 0 && list_is_empty(&s->living));
+	assert(s->live == 0 && s->npending == 0 && s->states == 0 && s->readers == 0 &&
+	       list_is_empty(&s->living));
+	s->bytes = 0;
 	s->tail = SPOOL_BLOCK;
 	s->end = (struct spool_end){ 0 };
-	s->is_end_durable = s->is_end_flying = s->wants_dead = false;
+	s->is_end_durable = s->is_end_flying = s->wants_dead = s->is_stuck = false;
 	free(s->finished);
 	free(s->pending);
 	s->finished = s->pending = NULL;

@@ -45,6 +45,9 @@ struct spool_segment {
 	bool is_pinned;                     /* damaged, and no copy of the damage could be made */
 	/* states: messages anywhere whose latest STATE is here */
 	uint32_t ordinals, ordinals_max, live, states;
+	uint64_t bytes;               /* of the records of its living messages */
+	unsigned readers;             /* jobs that read it: not freed meanwhile */
+	bool is_stuck;                /* a message in it cannot be copied forward */
 	uint64_t *finished, *pending; /* a bit for each ordinal */
 	uint32_t npending;
 	bool wants_dead; /* a DEAD about it must be written */

@@ -236,7 +236,7 @@ static const struct spool_refusal *refusal_of(struct spool *sp, struct spool_sub
 	if (s->slot && spool_slot_has_failed(s->slot))
 		return &bad_slot;
 	if (!spool_supply_has_room(sp, spool_batch_padded(sp->gathering->length + s->size),
-				   s->is_urgent))
+				   s->is_urgent ? SPOOL_FOR_BOUNCES : SPOOL_FOR_MAIL))
 		return &full;
 	return NULL;
 }
@@ -281,9 +281,22 @@ static void begin(struct spool_submit *s)
 	s->why = (struct spool_refusal){ 0 };
 }
 
+/* is_moving - what it replaces is being copied to another place: soon it is there */
+static bool is_moving(const struct spool_submit *s)
+{
+	for (unsigned i = 0; i < s->nreplaces; i++)
+		if (s->replaces[i].handle->phase == SPOOL_PHASE_MOVING)
+			return true;
+	return false;
+}
+
 bool spool_submit(struct spool *sp, struct spool_submit *s)
 {
 	begin(s);
+	if (is_moving(s)) {
+		sp->is_room_wanted = true;
+		return false;
+	}
 	if (is_known(sp, s) || is_refused(sp, s)) {
 		give_back(sp, s);
 		return true;

@@ -19,6 +19,8 @@
 #define ZEROS (256 * 1024)
 /* a segment of n bytes takes at most n / ORDINAL_BYTES messages: that bounds its bitmaps */
 #define ORDINAL_BYTES 256
+/* free segments are short when less than a fifth of all is free, or can be made */
+#define SHORT 5
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -228,6 +230,7 @@ static void space_done(struct spool_job *job)
 
 	sp->supply.space = sp->supply.asked;
 	sp->supply.is_asking = false;
+	sp->mover.may_begin = true;
 }
 
 static void begin_space(struct spool *sp)
@@ -324,14 +327,52 @@ void spool_supply_suspect(struct spool *sp, const struct spool_batch *b)
 	sp->stats.segments_suspect++;
 }
 
-bool spool_supply_has_room(const struct spool *sp, uint64_t need, bool is_urgent)
+/* how many free segments are left to the others */
+static const unsigned kept[] = {
+	[SPOOL_FOR_MAIL] = 2, [SPOOL_FOR_BOUNCES] = 1, [SPOOL_FOR_NOTES] = 0
+};
+
+bool spool_supply_has_room(const struct spool *sp, uint64_t need, enum spool_claim claim)
 {
-	if (sp->current && spool_segment_room(sp->current, !is_stuck(sp)) >= need)
+	unsigned left = kept[claim];
+
+	if (spool_supply_can_grow(sp))
 		return true;
-	if (sp->supply.free > (is_urgent ? 0 : SPOOL_RESERVE) &&
-	    (best_free(sp, need) || !is_stuck(sp)))
+	if (sp->supply.free >= left && sp->current &&
+	    spool_segment_room(sp->current, !is_stuck(sp)) >= need)
 		return true;
-	return spool_supply_can_grow(sp);
+	return sp->supply.free > left && (best_free(sp, need) || !is_stuck(sp));
+}
+
+bool spool_supply_has_space(const struct spool *sp, uint64_t bytes)
+{
+	uint64_t room = sp->current ? spool_segment_room(sp->current, true) : 0;
+
+	for (unsigned i = 1; room < bytes && i <= sp->nsegments; i++)
+		if (sp->segments[i] && sp->segments[i]->state == SPOOL_SEGMENT_FREE)
+			room += sp->segments[i]->size - SPOOL_BLOCK;
+	return room >= bytes;
+}
+
+/* can_make - segments that can still be made: unused numbers, as far as the disk reaches */
+static unsigned can_make(const struct spool *sp)
+{
+	uint64_t keep = sp->o.keep_bytes, bytes = sp->supply.space.bytes;
+	unsigned numbers = 0;
+
+	for (unsigned i = 1; i <= sp->o.segments; i++)
+		numbers += sp->segments[i] == NULL;
+	return (unsigned)least(numbers, bytes > keep ? (bytes - keep) / sp->o.segment_size : 0);
+}
+
+bool spool_supply_is_short(const struct spool *sp)
+{
+	unsigned used = 0,
+		 usable = sp->supply.free + (sp->supply.has_make_failed ? 0 : can_make(sp));
+
+	for (unsigned i = 1; i <= sp->nsegments; i++)
+		used += sp->segments[i] && sp->segments[i]->state != SPOOL_SEGMENT_FREE;
+	return usable <= kept[SPOOL_FOR_MAIL] || (uint64_t)usable * SHORT < used + usable;
 }
 
 /* Freeing */
@@ -408,7 +449,7 @@ static void carry_states(struct spool *sp, const struct spool_segment *s)
 static bool may_go(const struct spool_segment *s)
 {
 	return s->state == SPOOL_SEGMENT_CLOSED && s->live == 0 && s->npending == 0 &&
-	       !s->is_pinned;
+	       s->readers == 0 && !s->is_pinned;
 }
 
 /* States cost a record each to carry: their segment is freed only when free ones are short; the one
@@ -437,7 +478,7 @@ void spool_supply_reclaim(struct spool *sp)
 	if (!s)
 		return;
 	if (s->states > 0) {
-		if (sp->supply.free < sp->o.spare)
+		if (spool_supply_is_short(sp))
 			carry_states(sp, s);
 		return;
 	}

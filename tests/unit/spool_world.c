@@ -217,6 +217,9 @@ static void answered(struct spool_submit *s, enum spool_outcome outcome,
 	if (!l->replaces)
 		return;
 	l->replaces->is_replacing = false;
+	if (outcome == SPOOL_REFUSED && !l->finishes)
+		/* its new version is still to be written */
+		spool_touch(l->world->spool, &l->replaces->handle);
 	if (outcome != SPOOL_DURABLE)
 		return;
 	if (l->finishes) {
@@ -348,7 +351,12 @@ struct letter *world_bounce(struct world *w, struct letter *of, bool is_done)
 	l->replaces = of;
 	l->finishes = is_done;
 	of->is_replacing = true;
-	return submit_with(w, l, &replace) ? l : NULL;
+	if (submit_with(w, l, &replace))
+		return l;
+	of->version -= !is_done; /* nothing was taken */
+	of->is_replacing = false;
+	w->nletters--;
+	return NULL;
 }
 
 static bool reads_slot(struct world *w, struct letter *l)

@@ -10,7 +10,7 @@
 
 #include "rnd.h"
 
-/* A script is a line of letters: s send b send a big one f finish the oldest t touch it r bounce
+/* A script is a line of letters: s send b send a big one f finish the oldest g finish one of them t touch it r bounce
  * it, finishing it u bounce one of its recipients . a turn of the loop ! until everything is
  * durable k kill and start again */
 
@@ -19,7 +19,7 @@
 static unsigned exhaustive = 4, seeds = 8;
 
 static struct world w, at, probe;
-static unsigned long states;
+static unsigned long states, moved;
 
 static struct letter *oldest(struct world *x)
 {
@@ -29,10 +29,30 @@ static struct letter *oldest(struct world *x)
 	return NULL;
 }
 
+static uint64_t next(uint64_t *seed)
+{
+	*seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return *seed >> 17;
+}
+
+static struct letter *some(struct world *x)
+{
+	static uint64_t seed;
+	struct letter *found = NULL;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < x->nletters; i++)
+		if (x->letters[i].is_live && !x->letters[i].is_replacing && next(&seed) % ++n == 0)
+			found = &x->letters[i];
+	return n > 30 ? found : NULL; /* so many stay */
+}
+
 static void step(struct world *x, char op)
 {
 	struct letter *l = oldest(x);
 
+	if (strchr("sbru", op) && x->nletters >= WORLD_LETTERS - 2)
+		return;
 	if (op == 's')
 		world_send(x, 300);
 	else if (op == 'b')
@@ -45,6 +65,8 @@ static void step(struct world *x, char op)
 		world_kill(x), world_open(x);
 	else if (!l)
 		return;
+	else if (op == 'g')
+		(l = some(x)) ? world_done(x, l) : (void)0;
 	else if (op == 'f')
 		world_done(x, l);
 	else if (op == 't')
@@ -186,20 +208,11 @@ static void all_short_scripts_survive_a_crash_at_every_call(void **state)
 	}
 }
 
-static uint64_t next(uint64_t *seed)
-{
-	*seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return *seed >> 17;
-}
-
 /* Long lives: segments are recycled many times, the power goes off again and again, also while
  * recovering. */
-static void long_lives_with_many_crashes_lose_nothing(void **state)
+static void live(const char *ops, unsigned lives, unsigned between)
 {
-	static const char ops[] = "sssbbbffffftttruuu......!";
-
-	(void)state;
-	for (uint64_t life = 1; life <= (exhaustive > 4 ? 2000 : 40); life++) {
+	for (uint64_t life = 1; life <= lives; life++) {
 		uint64_t seed = life * UINT64_C(0x9e3779b97f4a7c15);
 
 		world_init(&w);
@@ -207,15 +220,17 @@ static void long_lives_with_many_crashes_lose_nothing(void **state)
 			char name[32];
 
 			snprintf(name, sizeof name, "(life %u, crash %d)", (unsigned)life, crashes);
-			w.disk.off_at = next(&seed) % 4
-						? w.disk.calls + 20 + (unsigned)(next(&seed) % 150)
-						: w.disk.calls + 1 + (unsigned)(next(&seed) % 30);
+			w.disk.off_at =
+				next(&seed) % 4
+					? w.disk.calls + 20 + (unsigned)(next(&seed) % between)
+					: w.disk.calls + 1 + (unsigned)(next(&seed) % 30);
 			if (world_open(&w)) {
 				const char *wrong = w.damages ? w.last_damage : world_check(&w);
 
 				must(name, 0, 0, w.disk.is_off ? NULL : wrong);
 				while (!w.disk.is_off)
-					step(&w, ops[next(&seed) % (sizeof ops - 1)]);
+					step(&w, ops[next(&seed) % strlen(ops)]);
+				moved += w.spool ? world_stats(&w).moved : 0;
 			}
 			must(name, 0, 0, w.disk.is_off ? NULL : w.why.text);
 			world_crash(&w, next(&seed) * next(&seed));
@@ -227,6 +242,22 @@ static void long_lives_with_many_crashes_lose_nothing(void **state)
 }
 
 /* Recovery itself is interrupted, at every call, and begun again. */
+static void long_lives_with_many_crashes_lose_nothing(void **state)
+{
+	(void)state;
+	live("sssbbbffffftttruuu......!", exhaustive > 4 ? 2000 : 40, 150);
+}
+
+/* Some of the mail stays: segments are emptied by compaction while the power goes off. */
+static void crashes_while_mail_is_moved_lose_nothing(void **state)
+{
+	(void)state;
+	moved = 0;
+	live("sbbbbbbgggggggtruu......!", exhaustive > 4 ? 2000 : 15, 600);
+	printf("%lu moved\n", moved);
+	assert_true(moved > 100);
+}
+
 static void an_interrupted_recovery_is_harmless(void **state)
 {
 	static const char script[] = "ss..t!bf.s.";
@@ -261,6 +292,7 @@ int main(void)
 		cmocka_unit_test(no_crash_loses_or_invents_anything),
 		cmocka_unit_test(all_short_scripts_survive_a_crash_at_every_call),
 		cmocka_unit_test(long_lives_with_many_crashes_lose_nothing),
+		cmocka_unit_test(crashes_while_mail_is_moved_lose_nothing),
 		cmocka_unit_test(an_interrupted_recovery_is_harmless),
 	};
 	int rc;
