@@ -59,9 +59,12 @@ static int init_batches(struct spool *sp, struct fault *why)
 	least -= 2 * SPOOL_BLOCK; /* block 0, and what stands in front of a batch's body */
 	if (least > SPOOL_BODY_MAX)
 		least = SPOOL_BODY_MAX;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		if (spool_batch_init(&sp->batches[i], (size_t)least, why) < 0)
 			return -1;
+		sp->batches[i].sealed = sp->rekey.sealed;
+		sp->batches[i].growth = sp->rekey.sealed ? SPOOL_CIPHER_GROWTH : 0;
+	}
 	sp->batches[0].file = sp->batches[1].file = sp->file;
 	sp->gathering = &sp->batches[0];
 	return 0;
@@ -75,6 +78,7 @@ static void first_supply(struct spool *sp)
 	spool_slots_sweep(sp);
 	if (sp->supply.free == 0)
 		spool_supply_turn(sp);
+	spool_rekey_turn(sp);
 	spool_slots_turn(sp);
 	while (!spool_pool_is_idle(&sp->pool)) {
 		spool_pool_wait(&sp->pool);
@@ -99,7 +103,8 @@ struct spool *spool_open(const struct spool_options *options, struct fault *why)
 	if (check_options(&sp->o, why) < 0 || spool_pool_init(&sp->pool, sp->o.threads, why) < 0)
 		goto fail;
 	sp->has_pool = true;
-	if (spool_recent_init(&sp->recent, sp->o.recent, why) < 0 ||
+	if (spool_rekey_init(sp, why) < 0 ||
+	    spool_recent_init(&sp->recent, sp->o.recent, why) < 0 ||
 	    spool_slots_init(sp, why) < 0 || spool_recover(sp, why) < 0 ||
 	    init_batches(sp, why) < 0 || spool_move_init(sp, why) < 0)
 		goto fail;
@@ -125,6 +130,7 @@ void spool_close(struct spool **spp)
 	spool_recent_fini(&sp->recent);
 	spool_batch_fini(&sp->batches[0]);
 	spool_batch_fini(&sp->batches[1]);
+	spool_rekey_fini(sp);
 	map_fini(&sp->pending);
 	if (sp->lock >= 0)
 		sp->file->close(sp->file, sp->lock);
@@ -155,6 +161,7 @@ void spool_turn(struct spool *sp, uint64_t mono_us)
 	spool_submit_room(sp);
 	spool_slots_turn(sp);
 	spool_supply_turn(sp);
+	spool_rekey_turn(sp);
 	spool_submit_answer(sp);
 	set_gauges(sp);
 }
@@ -166,7 +173,9 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 uint64_t spool_next_timer(const struct spool *sp)
 {
-	return least(spool_commit_timer(sp), least(spool_supply_timer(sp), spool_slots_timer(sp)));
+	uint64_t soon = least(spool_commit_timer(sp), spool_supply_timer(sp));
+
+	return least(soon, least(spool_slots_timer(sp), spool_rekey_timer(sp)));
 }
 
 void spool_hint(struct spool *sp, unsigned in_data)
@@ -179,10 +188,10 @@ void spool_flush(struct spool *sp)
 	sp->is_flushing = true;
 }
 
-/* is_quiet - no job but those that make or empty segments for later */
+/* is_quiet - no job but those that make, empty or rekey segments for later */
 static bool is_quiet(const struct spool *sp)
 {
-	return sp->pool.open == spool_supply_jobs(sp) + spool_move_jobs(sp);
+	return sp->pool.open == spool_supply_jobs(sp) + spool_move_jobs(sp) + spool_rekey_jobs(sp);
 }
 
 bool spool_is_idle(const struct spool *sp)
@@ -214,9 +223,9 @@ bool spool_is_accepting(struct spool *sp, uint64_t size, struct spool_refusal *w
 
 	if (spool_commit_is_failing(sp))
 		*why = (struct spool_refusal){ 451, "the spool cannot write" };
-	else if (!spool_supply_has_room(sp,
-					spool_batch_padded(sp->gathering->length + (size_t)inlined),
-					SPOOL_FOR_MAIL))
+	else if (!spool_supply_has_room(
+			 sp, spool_batch_padded(spool_batch_size(sp->gathering) + (size_t)inlined),
+			 SPOOL_FOR_MAIL))
 		*why = (struct spool_refusal){ 452, "the spool is full" };
 	else if (size > SPOOL_INLINE && sp->supply.space.bytes < size + sp->o.keep_bytes)
 		*why = (struct spool_refusal){ 452, "the disk is full" };

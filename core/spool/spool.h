@@ -26,6 +26,7 @@
 #include "list.h"
 #include "spool_accept.h"
 #include "spool_file.h"
+#include "spool_key.h"
 #include "spool_walk.h"
 
 #define SPOOL_NEVER  UINT64_MAX
@@ -101,6 +102,9 @@ struct spool_options {
 	uint64_t gather_us;
 	uint64_t lazy_us;    /* how long progress may wait; 0: 50 ms */
 	uint64_t keep_bytes; /* of the disk that are left to others; 0: 64 MiB */
+	/* master keys, copied; NULL: none, and a spool with sealed messages does not open */
+	const struct spool_keys *keys;
+	bool is_sealing; /* new segments and slots are sealed; needs keys */
 };
 
 /* Blocks while it recovers; then everything else is asynchronous. Threads are started here: before
@@ -129,6 +133,11 @@ bool spool_is_accepting(struct spool *sp, uint64_t size, struct spool_refusal *w
 void spool_touch(struct spool *sp, struct spool_handle *h);
 /* finished: the handle is the caller's again */
 void spool_done(struct spool *sp, struct spool_handle *h, const struct id *id);
+
+/* Master keys are changed while it runs: the data keys of all segments are wrapped anew, by the
+ * current one. spool_rekey_suffices - -1: `keys` lacks one that is in use, `why` says which. */
+int spool_rekey_suffices(const struct spool *sp, const struct spool_keys *keys, struct fault *why);
+void spool_rekey(struct spool *sp, const struct spool_keys *keys); /* which suffice */
 
 struct spool_stats {
 	unsigned segments, segments_free, segments_suspect, segments_broken, slots, slots_free;

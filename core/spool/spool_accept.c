@@ -4,7 +4,8 @@
 
 #include "spool_record.h"
 
-enum { FIXED = 72, EXTENT = 24, SLOT_SUM_AT = 40 };
+enum { FIXED = SPOOL_ACCEPT_FIXED, EXTENT = 24, SLOT_SUM_AT = 40 };
+enum form { FORM_PLAIN, FORM_SEALED };
 enum kind { KIND_INLINE, KIND_SLOT };
 
 size_t spool_bitmap_size(unsigned bits)
@@ -29,7 +30,8 @@ static bool is_in_slot(const struct spool_accept *a, const struct spool_extent *
 size_t spool_accept_size(const struct spool_accept *a)
 {
 	size_t size = FIXED + a->nextents * (size_t)EXTENT + 2 * spool_bitmap_size(a->recipients) +
-		      a->state.blob.n + a->envelope.n + a->header.n;
+		      a->state.blob.n + a->envelope.n + a->header.n +
+		      (a->is_slot_sealed ? SPOOL_SLOT_KEY : 0);
 
 	if (!is_bounded(a))
 		return 0;
@@ -76,9 +78,11 @@ void spool_accept_put(char *to, const struct spool_accept *a)
 	p = spool_put16(p, (uint16_t)a->nextents);
 	p = spool_put64(p, body);
 	p = spool_put32(p, a->slot);
-	p = spool_put32(p, 0);
+	p = spool_put32(p, a->is_slot_sealed ? FORM_SEALED : FORM_PLAIN);
 	p = spool_put64(p, a->slot_length);
 	p = put_bytes(p, a->slot_sum, SPOOL_SUM);
+	if (a->is_slot_sealed)
+		p = put_bytes(p, a->slot_key, SPOOL_SLOT_KEY);
 	for (unsigned i = 0; i < a->nextents; i++) {
 		p = spool_put32(p, a->extents[i].p ? KIND_INLINE : KIND_SLOT);
 		p = spool_put32(p, 0);
@@ -135,24 +139,50 @@ static uint64_t take_extents(struct wire *w, struct spool_accept *a, uint32_t ki
 	return body;
 }
 
+/* take_fixed - lengths and the slot */
+static void take_fixed(struct wire *w, struct spool_accept *a)
+{
+	uint32_t form;
+
+	a->envelope = (struct str){ NULL, wire_get_u32(w) };
+	a->header = (struct str){ NULL, wire_get_u32(w) };
+	a->state.blob = (struct str){ NULL, wire_get_u32(w) };
+	a->recipients = wire_get_u16(w);
+	a->nextents = wire_get_u16(w);
+	a->body_length = wire_get_u64(w);
+	a->slot = wire_get_u32(w);
+	form = wire_get_u32(w);
+	a->slot_length = wire_get_u64(w);
+	if (form > FORM_SEALED || w->rest.n < SPOOL_SUM)
+		w->bad = true;
+	else
+		memcpy(a->slot_sum, take_bytes(w, SPOOL_SUM).p, SPOOL_SUM);
+	a->is_slot_sealed = form == FORM_SEALED;
+	a->slot_key = NULL;
+}
+
+bool spool_accept_slot(struct str payload, struct spool_accept *a)
+{
+	struct wire w = { payload, false };
+
+	*a = (struct spool_accept){ 0 };
+	take_fixed(&w, a);
+	a->envelope = a->header = a->state.blob = STR_NONE;
+	a->nextents = 0;
+	return !w.bad;
+}
+
 bool spool_accept_get(struct str payload, struct spool_accept *a)
 {
 	struct wire w = { payload, false };
 	uint32_t kinds[SPOOL_EXTENTS];
 	size_t bitmap;
 
-	a->envelope = (struct str){ NULL, wire_get_u32(&w) };
-	a->header = (struct str){ NULL, wire_get_u32(&w) };
-	a->state.blob = (struct str){ NULL, wire_get_u32(&w) };
-	a->recipients = wire_get_u16(&w);
-	a->nextents = wire_get_u16(&w);
-	a->body_length = wire_get_u64(&w);
-	a->slot = wire_get_u32(&w);
-	wire_get_u32(&w);
-	a->slot_length = wire_get_u64(&w);
-	if (w.bad || w.rest.n < SPOOL_SUM || !is_bounded(a))
+	take_fixed(&w, a);
+	if (w.bad || !is_bounded(a))
 		return false;
-	memcpy(a->slot_sum, take_bytes(&w, SPOOL_SUM).p, SPOOL_SUM);
+	if (a->is_slot_sealed)
+		a->slot_key = (const unsigned char *)take_bytes(&w, SPOOL_SLOT_KEY).p;
 	if (take_extents(&w, a, kinds) != a->body_length || w.bad)
 		return false;
 	bitmap = spool_bitmap_size(a->recipients);

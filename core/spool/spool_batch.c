@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sodium.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -28,6 +29,8 @@ void spool_batch_fini(struct spool_batch *b)
 
 void spool_batch_reset(struct spool_batch *b)
 {
+	if (b->sealed) /* keys of slots among it */
+		sodium_memzero(b->body, b->length);
 	b->length = b->notes = b->front_length = 0;
 	b->records = b->front_records = b->accepts = b->nsubmits = 0;
 	b->needs_room = b->has_all_pending = false;
@@ -57,9 +60,21 @@ size_t spool_batch_most(const struct spool_batch *b)
 	return b->capacity - (share > SPOOL_NOTES_MIN ? share : SPOOL_NOTES_MIN);
 }
 
+size_t spool_batch_cost(const struct spool_batch *b, size_t size, unsigned records)
+{
+	return size + records * b->growth;
+}
+
+size_t spool_batch_size(const struct spool_batch *b)
+{
+	return spool_batch_cost(b, b->length, b->records);
+}
+
 size_t spool_batch_room(const struct spool_batch *b)
 {
-	return spool_batch_most(b) > b->length ? spool_batch_most(b) - b->length : 0;
+	size_t size = spool_batch_size(b);
+
+	return spool_batch_most(b) > size ? spool_batch_most(b) - size : 0;
 }
 
 char *spool_batch_space(struct spool_batch *b, size_t size)
@@ -112,12 +127,34 @@ bool spool_batch_next(const struct spool_batch *b, size_t *at, struct spool_reco
 	return true;
 }
 
+size_t spool_batch_stored(const struct spool_batch *b, uint32_t length)
+{
+	return spool_record_size(length + (b->cipher.key ? SPOOL_CIPHER_MORE : 0));
+}
+
+size_t spool_batch_front(const struct spool_batch *b)
+{
+	return SPOOL_BATCH_HEAD + b->front_records * spool_batch_stored(b, SPOOL_CLOSE_SIZE);
+}
+
+static size_t length_of(const struct spool_batch *b)
+{
+	size_t length = spool_batch_front(b);
+	struct spool_record r;
+
+	for (size_t at = 0; spool_batch_next(b, &at, &r);)
+		length += spool_batch_stored(b, r.length);
+	return length;
+}
+
 size_t spool_batch_place(struct spool_batch *b, struct spool_segment *s, uint64_t lsn)
 {
-	size_t length = SPOOL_BATCH_HEAD + b->front_length + b->length, at = 0;
+	size_t length, at = 0;
 	struct spool_record r;
 
 	b->segment = s;
+	b->cipher = (struct spool_cipher){ s->key, s->number, s->header.epoch };
+	length = length_of(b);
 	b->fd = s->fd;
 	b->offset = s->tail;
 	b->seed = spool_seed(s->header.epoch, s->header.salt);
@@ -137,32 +174,48 @@ size_t spool_batch_place(struct spool_batch *b, struct spool_segment *s, uint64_
 	return (size_t)spool_round(length, SPOOL_BLOCK);
 }
 
-static void sum_all(struct spool_batch *b)
+/* finish - the last of a record, in plain or sealed to `to`; where the next one goes */
+static char *finish(const struct spool_batch *b, char *record, char *to)
 {
+	size_t size = 0;
+
+	if (b->cipher.key)
+		size = spool_cipher_seal(&b->cipher, record, to);
+	else
+		to = record;
+	spool_record_sum(to, b->seed);
+	return to + size;
+}
+
+static void finish_all(struct spool_batch *b)
+{
+	char *to = b->sealed ? b->sealed + SPOOL_BATCH_HEAD : NULL;
 	struct spool_record r;
 	size_t at = 0;
 
 	for (uint32_t i = 0; i < b->front_records; i++)
-		spool_record_sum(b->front + SPOOL_BATCH_HEAD + i * SPOOL_END_RECORD, b->seed);
+		to = finish(b, b->front + SPOOL_BATCH_HEAD + i * SPOOL_END_RECORD, to);
 	for (size_t next = 0; spool_batch_next(b, &next, &r); at = next)
-		spool_record_sum(b->body + at, b->seed);
-	spool_head_put(b->front, &b->head);
+		to = finish(b, b->body + at, to);
+	spool_head_put(b->cipher.key ? b->sealed : b->front, &b->head);
+	assert(!b->cipher.key || to == b->sealed + b->head.length);
 }
 
 void spool_batch_write(struct spool_batch *b)
 {
 	static const char zeros[SPOOL_BLOCK];
 	size_t padded = (size_t)spool_round(b->head.length, SPOOL_BLOCK);
-	struct iovec v[] = {
-		{ b->front, SPOOL_BATCH_HEAD + b->front_length },
-		{ b->body, b->length },
-		{ (void *)(uintptr_t)zeros, padded - b->head.length },
-	};
+	struct iovec pad = { (void *)(uintptr_t)zeros, padded - b->head.length };
+	struct iovec plain[] = { { b->front, SPOOL_BATCH_HEAD + b->front_length },
+				 { b->body, b->length },
+				 pad };
+	struct iovec sealed[] = { { b->sealed, b->head.length }, pad };
 	uint64_t begin;
 	ssize_t put;
 
-	sum_all(b);
-	put = b->file->write(b->file, b->fd, v, COUNT(v), b->offset);
+	finish_all(b);
+	put = b->cipher.key ? b->file->write(b->file, b->fd, sealed, COUNT(sealed), b->offset)
+			    : b->file->write(b->file, b->fd, plain, COUNT(plain), b->offset);
 	b->error = put < 0 ? errno : (size_t)put < padded ? EIO : 0;
 	if (b->error)
 		return;

@@ -6,14 +6,17 @@
  *             loop, checksums by the committer.
  * Why         a record is copied once, into the memory that is written; where it will lie is not
  *             known before the sync ahead of it has ended, and may change when that fails.
- * Invariants  body never holds more than capacity; submits may use all but SPOOL_NOTES_SHARE of it,
- *             so that progress is never starved. Both buffers exist from start to end: committing
- *             allocates nothing.
+ *             Records are plain in `body`; the committer seals them into `sealed` when the segment
+ *             has a key.
+ * Invariants  what will be written never exceeds capacity; submits may use all but
+ *             SPOOL_NOTES_SHARE of it, so that progress is never starved. All buffers exist from
+ *             start to end: committing allocates nothing.
  */
 #ifndef SPOOL_BATCH_H
 #define SPOOL_BATCH_H
 
 #include "list.h"
+#include "spool_cipher.h"
 #include "spool_note.h"
 #include "spool_segment.h"
 
@@ -21,11 +24,16 @@
 #define SPOOL_NOTES_SHARE 8 /* an eighth, and at least: */
 #define SPOOL_NOTES_MIN   (24 * 1024)
 #define SPOOL_END_RECORD  (SPOOL_RECORD_HEAD + SPOOL_CLOSE_SIZE)
-#define SPOOL_ENDS_MAX    ((SPOOL_BLOCK - SPOOL_BATCH_HEAD) / SPOOL_END_RECORD)
+#define SPOOL_END_MOST    (SPOOL_END_RECORD + SPOOL_CIPHER_GROWTH)
+#define SPOOL_ENDS_MAX    ((SPOOL_BLOCK - SPOOL_BATCH_HEAD) / SPOOL_END_MOST)
 
 struct spool_batch {
 	char *body;
 	size_t capacity, length, notes; /* notes: where progress begins in the body */
+	/* where the committer seals, of whichever batch flies: SPOOL_BLOCK + capacity bytes; NULL:
+	 * nothing is sealed, and `growth` is 0 */
+	char *sealed;
+	size_t growth; /* of each record, at most */
 	char front[SPOOL_BLOCK];
 	size_t front_length;
 	uint32_t records, front_records, accepts;
@@ -44,6 +52,7 @@ struct spool_batch {
 	struct spool_head head;
 	uint64_t offset;
 	uint32_t seed;
+	struct spool_cipher cipher;
 	int fd, error; /* error: errno, or 0 */
 	uint64_t sync_us;
 };
@@ -55,7 +64,10 @@ bool spool_batch_is_empty(const struct spool_batch *b); /* no record in it */
 /* what submits may fill of an empty one */
 size_t spool_batch_most(const struct spool_batch *b);
 size_t spool_batch_room(const struct spool_batch *b); /* what they still may */
-size_t spool_batch_padded(size_t length);             /* on disk, with a full front */
+/* what its records take on disk, at most; and one more of that size */
+size_t spool_batch_size(const struct spool_batch *b);
+size_t spool_batch_cost(const struct spool_batch *b, size_t size, unsigned records);
+size_t spool_batch_padded(size_t length); /* on disk, with a full front */
 
 /* For records made by the caller: where `size` bytes of them go (there is room), and that they are
  * there now. */
@@ -68,6 +80,10 @@ void spool_batch_end(struct spool_batch *b, const struct spool_end *end, bool is
 
 /* spool_batch_next - walk the body: the record at *at, which moves on; false at the end */
 bool spool_batch_next(const struct spool_batch *b, size_t *at, struct spool_record *r);
+
+/* What a record of the body, or the front, takes on disk once the batch has its place. */
+size_t spool_batch_stored(const struct spool_batch *b, uint32_t length);
+size_t spool_batch_front(const struct spool_batch *b); /* with the batch's head */
 
 /* spool_batch_place - give everything its place: `offset` in s, LSNs from `lsn` on. Returns the
  * bytes it takes on disk. */

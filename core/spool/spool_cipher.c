@@ -4,6 +4,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "spool_note.h"
+
 #define HEADER crypto_secretstream_xchacha20poly1305_HEADERBYTES
 #define MORE   crypto_secretstream_xchacha20poly1305_ABYTES
 #define FINAL  crypto_secretstream_xchacha20poly1305_TAG_FINAL
@@ -17,9 +19,11 @@ enum { PLACE = 52, SUM = 32, UNIT_PLACE = 12 };
 /* Streams of one message: `stream` is header, tag, n bytes, authenticator; the plain bytes may be
  * those in it */
 
-struct place {
+struct place { /* where a stream belongs */
+	const unsigned char *key;
 	char bytes[PLACE + SUM];
 	size_t n;
+	unsigned char tag;
 };
 
 static const unsigned char *bytes_of(const void *p)
@@ -27,31 +31,29 @@ static const unsigned char *bytes_of(const void *p)
 	return p;
 }
 
-static void push(const unsigned char *key, const struct place *place, unsigned char tag,
-		 const char *plain, size_t n, char *stream)
+static void push(const struct place *place, const char *plain, size_t n, char *stream)
 {
 	crypto_secretstream_xchacha20poly1305_state state;
 	unsigned char *to = (unsigned char *)stream;
 
-	crypto_secretstream_xchacha20poly1305_init_push(&state, to, key);
+	crypto_secretstream_xchacha20poly1305_init_push(&state, to, place->key);
 	crypto_secretstream_xchacha20poly1305_push(&state, to + HEADER, NULL, bytes_of(plain), n,
-						   bytes_of(place->bytes), place->n, tag);
+						   bytes_of(place->bytes), place->n, place->tag);
 	sodium_memzero(&state, sizeof state);
 }
 
-static bool pull(const unsigned char *key, const struct place *place, unsigned char tag,
-		 char *stream, size_t n)
+static bool pull(const struct place *place, char *stream, size_t n)
 {
 	crypto_secretstream_xchacha20poly1305_state state;
 	unsigned char *at = (unsigned char *)stream, found = 0xff;
-	int rc = crypto_secretstream_xchacha20poly1305_init_pull(&state, at, key);
+	int rc = crypto_secretstream_xchacha20poly1305_init_pull(&state, at, place->key);
 
 	if (rc == 0)
 		rc = crypto_secretstream_xchacha20poly1305_pull(&state, at + SPOOL_CIPHER_FRONT,
 								NULL, &found, at + HEADER, n + MORE,
 								bytes_of(place->bytes), place->n);
 	sodium_memzero(&state, sizeof state);
-	return rc == 0 && found == tag;
+	return rc == 0 && found == place->tag;
 }
 
 /* Records */
@@ -62,8 +64,9 @@ size_t spool_cipher_clear(unsigned type, size_t length)
 {
 	/* clang-format off */
 	static const size_t clear[] = {
-		[SPOOL_ACCEPT] = 72,    /* lengths, and the slot with its sum */
-		[SPOOL_STATE] = 16,     /* whose it is */
+		[SPOOL_ACCEPT] = SPOOL_ACCEPT_FIXED,                    /* lengths, and the slot with its sum */
+		[SPOOL_MOVE] = SPOOL_MOVE_FIXED + SPOOL_ACCEPT_FIXED,   /* and where it was */
+		[SPOOL_STATE] = SPOOL_STATE_PLACE,                      /* whose it is */
 		[SPOOL_DONE] = WHOLE, [SPOOL_DEAD] = WHOLE, [SPOOL_CLOSE] = WHOLE, [SPOOL_ABORT] = WHOLE,
 	};
 	/* clang-format on */
@@ -75,7 +78,7 @@ size_t spool_cipher_clear(unsigned type, size_t length)
 static struct place place_of(const struct spool_cipher *c, const struct spool_record *r,
 			     struct str clear)
 {
-	struct place place = { .n = sizeof place.bytes };
+	struct place place = { .key = c->key, .n = sizeof place.bytes, .tag = FINAL };
 	char *p = place.bytes;
 
 	p = spool_put64(spool_put32(p, c->number), c->epoch);
@@ -104,7 +107,7 @@ size_t spool_cipher_seal(const struct spool_cipher *c, const char *from, char *t
 	to += SPOOL_RECORD_HEAD;
 	memcpy(to, clear.p, clear.n);
 	place = place_of(c, &r, clear);
-	push(c->key, &place, FINAL, rest.p, rest.n, to + clear.n);
+	push(&place, rest.p, rest.n, to + clear.n);
 	return spool_record_size(r.length);
 }
 
@@ -119,7 +122,7 @@ bool spool_cipher_open(const struct spool_cipher *c, struct spool_record *r)
 	plain = r->payload.n - SPOOL_CIPHER_MORE;
 	clear = spool_cipher_clear(r->type, plain);
 	place = place_of(c, r, (struct str){ p, clear });
-	if (!pull(c->key, &place, FINAL, p + clear, plain - clear))
+	if (!pull(&place, p + clear, plain - clear))
 		return false;
 	r->flags &= (uint16_t)~SPOOL_SEALED;
 	if (clear < plain) { /* the two parts come together */
@@ -155,7 +158,7 @@ uint64_t spool_unit_at(uint64_t index)
 
 static struct place unit_place(const struct spool_unit *u)
 {
-	struct place place = { .n = UNIT_PLACE };
+	struct place place = { .key = u->key, .n = UNIT_PLACE, .tag = u->is_last ? FINAL : MIDDLE };
 
 	spool_put64(spool_put32(place.bytes, u->slot), u->index);
 	return place;
@@ -166,12 +169,12 @@ void spool_unit_seal(const struct spool_unit *u, char *unit, size_t n)
 	struct place place = unit_place(u);
 
 	assert(n <= SPOOL_UNIT);
-	push(u->key, &place, u->is_last ? FINAL : MIDDLE, unit + SPOOL_CIPHER_FRONT, n, unit);
+	push(&place, unit + SPOOL_CIPHER_FRONT, n, unit);
 }
 
 bool spool_unit_open(const struct spool_unit *u, char *unit, size_t n)
 {
 	struct place place = unit_place(u);
 
-	return pull(u->key, &place, u->is_last ? FINAL : MIDDLE, unit, n);
+	return pull(&place, unit, n);
 }

@@ -171,7 +171,7 @@ static void write_ends(struct spool *sp, struct spool_batch *b)
 
 static void place_handles(struct spool_batch *b)
 {
-	size_t next = 0, at = 0;
+	size_t next = 0, at = 0, behind = spool_batch_front(b); /* in memory, on disk */
 	struct spool_record r;
 
 	LIST_EACH(node, &b->submits)
@@ -182,14 +182,15 @@ static void place_handles(struct spool_batch *b)
 			bool found;
 
 			do {
-				at = next;
+				at = behind;
 				found = spool_batch_next(b, &next, &r);
+				behind += spool_batch_stored(b, r.length);
 			} while (found && r.type != SPOOL_ACCEPT);
 			assert(found);
 			h->segment = (uint16_t)b->segment->number;
 			h->ordinal = r.ordinal;
-			h->offset = (uint32_t)(b->offset + SPOOL_BATCH_HEAD + b->front_length + at);
-			h->size = spool_size_pack(spool_record_size(r.length)) & 0xfff;
+			h->offset = (uint32_t)(b->offset + at);
+			h->size = spool_size_pack(spool_batch_stored(b, r.length)) & 0xfff;
 		}
 	}
 }
@@ -215,8 +216,10 @@ static size_t with_move(const struct spool *sp, size_t need)
 static void launch(struct spool *sp)
 {
 	struct spool_batch *b = sp->gathering;
-	size_t need = b->length + (sp->has_progress ? spool_progress_need(sp) : 0), limit;
+	size_t need = spool_batch_size(b), limit;
 
+	if (sp->has_progress)
+		need += spool_progress_need(sp) + b->growth;
 	if (b->nsubmits > 0 &&
 	    !spool_supply_has_room(sp, spool_batch_padded(need),
 				   b->needs_room ? SPOOL_FOR_MAIL : SPOOL_FOR_BOUNCES)) {

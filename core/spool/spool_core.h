@@ -16,6 +16,7 @@
 #include "spool_batch.h"
 #include "spool_move.h"
 #include "spool_recent.h"
+#include "spool_rekey.h"
 #include "spool_replay.h"
 #include "spool_segment.h"
 #include "spool_slot.h"
@@ -104,6 +105,7 @@ struct spool {
 
 	struct spool_slots slots;
 	struct spool_mover mover;
+	struct spool_rekey rekey;
 	struct spool_recent recent;
 	struct spool_stats stats;
 	uint32_t scratch[SPOOL_DONE_MAX];
@@ -175,7 +177,7 @@ struct spool_slot *spool_slots_get(const struct spool *sp, unsigned number); /* 
 /* recovery: the file exists */
 int spool_slots_found(struct spool *sp, unsigned number, struct fault *why);
 /* recovery: a living message is in it */
-int spool_slots_use(struct spool *sp, unsigned number, struct fault *why);
+int spool_slots_use(struct spool *sp, const struct spool_accept *a, struct fault *why);
 /* recovery: clear the others */
 void spool_slots_sweep(struct spool *sp);
 /* write the rest, sync */
@@ -190,6 +192,7 @@ void spool_slot_clear(struct spool *sp, struct spool_slot *slot);
 void spool_slots_leave(struct spool *sp, struct list *leaving);
 unsigned spool_slot_number(const struct spool_slot *slot);
 int spool_slot_fd(const struct spool_slot *slot);
+const unsigned char *spool_slot_key(const struct spool_slot *slot); /* NULL: plain */
 
 /* spool_recover.c */
 int spool_recover(struct spool *sp, struct fault *why);

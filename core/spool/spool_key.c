@@ -19,7 +19,7 @@ _Static_assert(SPOOL_CIPHER_KEY == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, 
 void *spool_secret_new(size_t n)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from;
-	void *p = sodium_malloc(n);
+	void *p = sodium_init() < 0 ? NULL : sodium_malloc(n); /* a tool may be the first to ask */
 
 	if (!p)
 		abort();

@@ -3,7 +3,8 @@
  *
  * What        load gives envelope, header block and what of the body is inline; read gives a range
  *             of its slot.
- * Why         what the page cache holds is read at once; only a cold read goes to a thread.
+ * Why         what the page cache holds is read at once; only a cold read goes to a thread, and a
+ *             sealed slot, which takes time to open.
  * Invariants  DONE: filled now, done() does not come. MORE: done() comes from spool_turn. ERROR: it
  *             cannot be read.
  * Ownership   struct and buffer are left alone, and the message is not finished, until then.
@@ -32,7 +33,16 @@ struct spool_load {
 	struct spool_segment *segment;
 	uint64_t offset;
 	size_t size, got;
-	uint32_t seed;
+	int fd;
+};
+
+struct spool_range { /* of what is stored in a slot */
+	struct spool_file *file;
+	const unsigned char *key; /* NULL: the slot is plain */
+	uint32_t slot;
+	uint64_t slot_length, offset;
+	size_t length;
+	char *to;
 	int fd;
 };
 
@@ -45,14 +55,17 @@ struct spool_read {
 
 	/* the spool's own */
 	struct spool_job job;
-	struct spool_file *file;
+	struct spool_range range;
 	size_t got;
-	int fd;
 };
 
-/* spool_load_decode - one ACCEPT or MOVE of this seed: MORE when it is not whole yet */
-enum step spool_load_decode(struct str in, uint32_t seed, struct spool_record *r,
+/* spool_load_decode - one ACCEPT or MOVE of that segment, in writable memory: MORE when it is not
+ * whole yet */
+enum step spool_load_decode(const struct spool_segment *s, struct str in, struct spool_record *r,
 			    struct spool_accept *a);
+
+/* spool_range_read - may block; how much of it could be read, and opened */
+size_t spool_range_read(const struct spool_range *r);
 
 size_t spool_load_size(const struct spool_handle *h);
 enum step spool_load(struct spool *sp, struct spool_load *l);

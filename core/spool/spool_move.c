@@ -177,8 +177,7 @@ static bool write_move(struct spool *sp, struct spool_batch *b, struct spool_han
 	uint16_t recipients;
 	char *p;
 
-	if (spool_load_decode(bytes, spool_seed(s->header.epoch, s->header.salt), &r, &a) !=
-	    STEP_DONE) {
+	if (spool_load_decode(s, bytes, &r, &a) != STEP_DONE) {
 		give_up(sp, item);
 		return true;
 	}
@@ -186,7 +185,7 @@ static bool write_move(struct spool *sp, struct spool_batch *b, struct spool_han
 	assert(recipients == a.recipients && a.state.blob.n <= SPOOL_BLOB_MAX);
 	r.type = SPOOL_MOVE;
 	r.length = (uint32_t)(SPOOL_MOVE_FIXED + spool_accept_size(&a));
-	if (b->length + spool_record_size(r.length) > limit ||
+	if (spool_batch_size(b) + spool_batch_cost(b, spool_record_size(r.length), 1) > limit ||
 	    b->accepts >= b->segment->ordinals_max - b->segment->ordinals)
 		return false;
 	p = spool_batch_add(b, &r);
@@ -227,9 +226,10 @@ void spool_move_write(struct spool *sp, struct spool_batch *b, size_t limit)
 
 /* Landed, or not */
 
-static void arrive(struct spool *sp, struct spool_handle *h, struct spool_segment *to,
+static void arrive(struct spool *sp, struct spool_handle *h, const struct spool_batch *b,
 		   const struct spool_record *r, uint64_t offset)
 {
+	struct spool_segment *to = b->segment;
 	struct spool_segment *from = sp->segments[h->segment];
 
 	spool_segment_finish(from, h->ordinal);
@@ -241,7 +241,7 @@ static void arrive(struct spool *sp, struct spool_handle *h, struct spool_segmen
 	h->segment = (uint16_t)to->number;
 	h->ordinal = r->ordinal;
 	h->offset = (uint32_t)offset;
-	h->size = spool_size_pack(spool_record_size(r->length)) & 0xfff;
+	h->size = spool_size_pack(spool_batch_stored(b, r->length)) & 0xfff;
 	list_append(&to->living, &h->living);
 	to->bytes += spool_size_unpack(h->size);
 }
@@ -251,9 +251,10 @@ void spool_move_landed(struct spool *sp, struct spool_batch *b)
 	struct spool_segment *to = b->segment;
 	struct spool_record r;
 	struct spool_place from;
-	size_t at = b->notes;
+	uint64_t at = b->offset + spool_batch_front(b), behind = at;
 
-	for (size_t next = at; spool_batch_next(b, &next, &r); at = next) {
+	for (size_t next = 0; spool_batch_next(b, &next, &r); at = behind) {
+		behind += spool_batch_stored(b, r.length);
 		if (r.type != SPOOL_MOVE)
 			continue;
 		spool_message_of(&r, &from);
@@ -265,8 +266,7 @@ void spool_move_landed(struct spool *sp, struct spool_batch *b)
 			continue;
 		}
 		assert(!list_is_empty(&b->moving));
-		arrive(sp, LIST_ITEM(b->moving.next, struct spool_handle, moving), to, &r,
-		       b->offset + SPOOL_BATCH_HEAD + b->front_length + at);
+		arrive(sp, LIST_ITEM(b->moving.next, struct spool_handle, moving), b, &r, at);
 		spool_progress_settle(sp, LIST_ITEM(b->moving.next, struct spool_handle, moving));
 		sp->stats.moved++;
 		counter_add(COUNTER_SPOOL_MOVED, 1);

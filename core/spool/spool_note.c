@@ -27,15 +27,29 @@ void spool_state_put(char *to, const struct spool_place *place, unsigned recipie
 		memcpy(p + 2 * bitmap, s->blob.p, s->blob.n);
 }
 
+/* take_place - what STATE and MOVE begin with */
+static void take_place(struct wire *w, struct spool_place *place)
+{
+	place->segment = wire_get_u32(w);
+	place->ordinal = wire_get_u32(w);
+	place->epoch = wire_get_u64(w);
+}
+
+bool spool_state_place(struct str payload, struct spool_place *place)
+{
+	struct wire w = { payload, false };
+
+	take_place(&w, place);
+	return !w.bad;
+}
+
 bool spool_state_get(struct str payload, struct spool_place *place, uint16_t *recipients,
 		     struct spool_state *s)
 {
 	struct wire w = { payload, false };
 	size_t bitmap, blob;
 
-	place->segment = wire_get_u32(&w);
-	place->ordinal = wire_get_u32(&w);
-	place->epoch = wire_get_u64(&w);
+	take_place(&w, place);
 	*recipients = wire_get_u16(&w);
 	wire_get_u16(&w);
 	blob = wire_get_u32(&w);
@@ -61,9 +75,7 @@ struct str spool_message_of(const struct spool_record *r, struct spool_place *fr
 	*from = (struct spool_place){ 0 };
 	if (r->type != SPOOL_MOVE)
 		return r->payload;
-	from->segment = wire_get_u32(&w);
-	from->ordinal = wire_get_u32(&w);
-	from->epoch = wire_get_u64(&w);
+	take_place(&w, from);
 	return w.bad ? STR_NONE : w.rest;
 }
 

@@ -18,9 +18,10 @@
 #include "spool_accept.h"
 #include "spool_record.h"
 
-#define SPOOL_DONE_MAX   8192 /* ordinals in one DONE record */
-#define SPOOL_CLOSE_SIZE 48u  /* of the payload */
-#define SPOOL_MOVE_FIXED 16u  /* in front of the ACCEPT's payload */
+#define SPOOL_DONE_MAX    8192 /* ordinals in one DONE record */
+#define SPOOL_CLOSE_SIZE  48u  /* of the payload */
+#define SPOOL_MOVE_FIXED  16u  /* in front of the ACCEPT's payload */
+#define SPOOL_STATE_PLACE 16u  /* what a STATE begins with: whose it is */
 
 struct spool_place {
 	uint32_t segment, ordinal;
@@ -44,6 +45,7 @@ void spool_state_put(char *to, const struct spool_place *place, unsigned recipie
 		     const struct spool_state *s);
 bool spool_state_get(struct str payload, struct spool_place *place, uint16_t *recipients,
 		     struct spool_state *s);
+bool spool_state_place(struct str payload, struct spool_place *place);
 
 /* then an ACCEPT's payload */
 char *spool_move_put(char *to, const struct spool_place *from);

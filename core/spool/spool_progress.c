@@ -131,9 +131,12 @@ size_t spool_progress_need(const struct spool *sp)
 
 /* Writing */
 
+/* left - for one more record */
 static size_t left(const struct spool_batch *b, size_t limit)
 {
-	return limit > b->length ? limit - b->length : 0;
+	size_t taken = spool_batch_size(b) + b->growth;
+
+	return limit > taken ? limit - taken : 0;
 }
 
 /* write_done - one DONE about s: false when there was no room for a single ordinal */

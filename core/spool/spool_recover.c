@@ -239,6 +239,8 @@ static int adopt_all(struct spool *sp, struct spool_replay *r, struct fault *why
 			continue;
 		even_header(sp, from, i);
 		s = adopt(sp, from, i);
+		if (s)
+			spool_rekey_take(sp, s);
 		if (!s || (from->state == SPOOL_REPLAY_USED && adopt_used(sp, s, from) < 0))
 			return fault_set(why, "no memory for segment %u", i);
 		if (from->state == SPOOL_REPLAY_FREE) {
@@ -315,7 +317,7 @@ static int found(void *arg, const struct spool_replay_view *v)
 		return fault_set(y->why, "no memory for the messages in the spool");
 	revive(y->sp, v);
 	link_handle(y->sp, h, v);
-	return v->accept->slot ? spool_slots_use(y->sp, v->accept->slot, y->why) : 0;
+	return v->accept->slot ? spool_slots_use(y->sp, v->accept, y->why) : 0;
 }
 
 static bool finished(void *arg, const struct id *id)
@@ -390,7 +392,10 @@ int spool_recover(struct spool *sp, struct fault *why)
 	struct recovery y = { .sp = sp, .replay = spool_replay_new(sp->file, why), .why = why };
 	int rc = -1;
 
-	if (!y.replay || run(&y) < 0)
+	if (!y.replay)
+		goto out;
+	y.replay->keys = sp->rekey.keys;
+	if (run(&y) < 0)
 		goto out;
 	if (adopt_all(sp, y.replay, why) < 0 || spool_replay_each(y.replay, found, &y, why) < 0)
 		goto out;

@@ -124,7 +124,9 @@ static void see_state(struct spool_replay *r, const struct spool_record *record,
 	struct spool_state state;
 	uint16_t recipients;
 
-	if (!spool_state_get(record->payload, &place, &recipients, &state))
+	if (record->flags & SPOOL_SEALED
+		    ? !spool_state_place(record->payload, &place)
+		    : !spool_state_get(record->payload, &place, &recipients, &state))
 		return;
 	s = segment_of(r, place.segment, place.epoch);
 	m = s ? message_at(r, s, place.ordinal) : NULL;
@@ -196,7 +198,31 @@ static void see_dead(struct spool_replay *r, const struct spool_record *record, 
 						bits.lsn, bits.lsn, 0 });
 }
 
-static void see(void *arg, const struct spool_record *record, uint64_t offset)
+/* unseal - what can be known of a record without loading it: notes are opened where their key is
+ * there, messages when they are given; else what is readable stands for the whole */
+static bool unseal(struct spool_replay *r, struct spool_record *record, uint64_t offset)
+{
+	const struct spool_replay_segment *s = &r->segments[r->walking];
+	struct spool_cipher cipher = { s->key, r->walking, s->header.epoch };
+	struct spool_span span = { (uint32_t)offset, (uint32_t)spool_record_size(record->length) };
+
+	if (!(record->flags & SPOOL_SEALED)) {
+		if (!spool_key_of(&s->header))
+			return true;
+		spool_replay_damaged(r, span, "a plain record in a sealed segment");
+		return false;
+	}
+	if (!s->key || spool_type_is_message(record->type)) {
+		record->payload = spool_cipher_peek(record);
+		return true;
+	}
+	if (spool_cipher_open(&cipher, record))
+		return true;
+	spool_replay_damaged(r, span, "a record that its key does not open");
+	return false;
+}
+
+static void see(void *arg, const struct spool_record *sealed, uint64_t offset)
 {
 	/* clang-format off */
 	static void (*const see_type[])(struct spool_replay *, const struct spool_record *, uint64_t) = {
@@ -206,17 +232,15 @@ static void see(void *arg, const struct spool_record *record, uint64_t offset)
 	};
 	/* clang-format on */
 	struct spool_replay *r = arg;
-	bool is_readable = !(record->flags & SPOOL_SEALED);
-	bool is_known = record->type < COUNT(see_type) && see_type[record->type];
+	struct spool_record record = *sealed;
 
-	if ((!is_readable || !is_known) && record->flags & SPOOL_MAY_SKIP)
-		return;
-	if (!is_readable)
-		fail(r, "its records are sealed and there is no key");
-	else if (!is_known)
-		fail(r, "it has records of a newer release");
-	else if (!r->is_first_look || see_type[record->type] == see_close)
-		see_type[record->type](r, record, offset);
+	if (record.type >= COUNT(see_type) || !see_type[record.type]) {
+		if (!(record.flags & SPOOL_MAY_SKIP))
+			fail(r, "it has records of a newer release");
+	} else if ((!r->is_first_look || see_type[record.type] == see_close) &&
+		   unseal(r, &record, offset)) {
+		see_type[record.type](r, &record, offset);
+	}
 }
 
 static void see_damage(void *arg, const struct spool_damage *d)
@@ -281,6 +305,15 @@ static void pick_header(struct spool_replay *r, struct spool_replay_segment *s)
 	s->is_uneven = memcmp(r->window, r->window + SPOOL_HEADER_COPY, SPOOL_HEADER_SIZE) != 0;
 }
 
+static void take_key(struct spool_replay *r, struct spool_replay_segment *s)
+{
+	unsigned char *place =
+		spool_key_of(&s->header) ? spool_vault_at(&r->vault, s->header.number) : NULL;
+
+	s->wrapped = spool_key_unwrap(r->keys, &s->header, place);
+	s->key = s->wrapped == SPOOL_KEY_OPEN ? place : NULL;
+}
+
 static void open_segment(struct spool_replay *r, unsigned number)
 {
 	struct spool_replay_segment *s = &r->segments[number];
@@ -306,6 +339,7 @@ static void open_segment(struct spool_replay *r, unsigned number)
 		pick_header(r, s);
 	if (s->copy >= 0 && s->header.number == number) {
 		s->state = SPOOL_REPLAY_FREE;
+		take_key(r, s);
 		if (s->header.epoch > r->epoch)
 			r->epoch = s->header.epoch;
 	} else if (is_blank(r, s)) {
@@ -359,6 +393,7 @@ void spool_replay_free(struct spool_replay **r)
 	}
 	free((*r)->segments);
 	munmap((*r)->window, WINDOW);
+	spool_vault_fini(&(*r)->vault);
 	free(*r);
 	*r = NULL;
 }

@@ -13,13 +13,16 @@
  * Ownership   new/free: heap; descriptors of the segments are the replay's until someone takes them
  *             (fd = -1).
  * Bounds      40 bytes per message ever accepted in segments not yet reused; one window.
- * Fails       no memory; a directory that cannot be listed; records that only a newer release, or a
- *             key, can read.
+ *             What is sealed is opened with `keys`; the tables need none, since all that they are
+ *             made of stays readable.
+ * Fails       no memory; a directory that cannot be listed; records that only a newer release can
+ *             read; a living message whose key is not there.
  */
 #ifndef SPOOL_REPLAY_H
 #define SPOOL_REPLAY_H
 
 #include "spool_note.h"
+#include "spool_vault.h"
 #include "spool_walk.h"
 
 #define SPOOL_SEGMENTS_MAX 65535      /* numbers start with 1 */
@@ -51,6 +54,8 @@ struct spool_replay_segment {
 	int copy;       /* which of its headers counts */
 	bool is_uneven; /* the other one is not the same */
 	struct spool_header header;
+	const unsigned char *key; /* NULL: none is needed, or why not: */
+	enum spool_wrapped wrapped;
 	uint64_t size, tail;
 	uint64_t lsn_first, lsn_next;
 	struct spool_end end; /* .epoch 0: not closed */
@@ -72,6 +77,7 @@ struct spool_replay_view { /* of each living message */
 	uint16_t variant;
 	const struct spool_accept *accept; /* with its latest state */
 	const char *slot_trouble;          /* NULL, or why the slot cannot be used */
+	bool is_locked; /* checking without its key: `accept` has the slot alone */
 };
 
 struct spool_replay {
@@ -81,8 +87,10 @@ struct spool_replay {
 	/* the highest epoch seen, the first LSN not yet used */
 	uint64_t epoch, lsn;
 	uint64_t damages;
-	/* slots are read and summed even when nothing else is damaged */
+	/* slots are read and summed even when nothing else is damaged, and a message whose key is
+	 * not there is given locked instead of refused */
 	bool is_checking;
+	const struct spool_keys *keys; /* borrowed; NULL: none */
 	void (*damage)(void *arg, const struct spool_damage *d);
 	void *arg;
 	/* its own */
@@ -92,6 +100,7 @@ struct spool_replay {
 	int failed;
 	struct fault *why;
 	char *window;
+	struct spool_vault vault;
 };
 
 typedef int spool_replay_each_fn(void *arg, const struct spool_replay_view *v);

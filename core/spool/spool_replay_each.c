@@ -22,16 +22,60 @@ static int load(struct spool_replay *r, unsigned segment, struct spool_span span
 		       : -1;
 }
 
+/* missing - the key of that segment: named, and how to give it */
+static int missing(struct spool_replay *r, unsigned segment)
+{
+	const struct spool_replay_segment *s = &r->segments[segment];
+	char name[SPOOL_KEY_NAME];
+
+	spool_key_name(spool_key_of(&s->header), name);
+	if (s->wrapped == SPOOL_KEY_WRONG)
+		return fault_set(r->why,
+				 "segment %u: its key cannot be opened with %s: it was changed on "
+				 "the disk",
+				 segment, name);
+	if (!r->keys)
+		return fault_set(r->why,
+				 "segment %u is sealed with key %s, and no key file is named: "
+				 "`spool_key` in the settings, or --key FILE",
+				 segment, name);
+	return fault_set(r->why,
+			 "segment %u is sealed with key %s, which is not in the key file: put its "
+			 "line back",
+			 segment, name);
+}
+
+enum { OPENED = 0, LOCKED = 1 }; /* and -1: not what was sealed there */
+
+static int unseal(const struct spool_replay *r, unsigned segment, struct spool_record *record)
+{
+	const struct spool_replay_segment *s = &r->segments[segment];
+	struct spool_cipher cipher = { s->key, segment, s->header.epoch };
+
+	if (!(record->flags & SPOOL_SEALED) != !spool_key_of(&s->header))
+		return -1; /* one of the two was put there by somebody else */
+	if (!(record->flags & SPOOL_SEALED))
+		return OPENED;
+	if (!s->key)
+		return LOCKED;
+	return spool_cipher_open(&cipher, record) ? OPENED : -1;
+}
+
+static uint64_t stored_length(const struct spool_accept *a)
+{
+	return a->is_slot_sealed ? spool_unit_stored(a->slot_length) : a->slot_length;
+}
+
 static const char *sum_slot(struct spool_replay *r, int fd, const struct spool_accept *a)
 {
+	uint64_t length = stored_length(a);
 	unsigned char sum[SPOOL_SUM], *chunk = malloc(SUM_CHUNK);
 	crypto_generichash_state hash;
 	uint64_t at = 0;
 
 	crypto_generichash_init(&hash, NULL, 0, SPOOL_SUM);
-	while (chunk && at < a->slot_length) {
-		size_t n =
-			a->slot_length - at < SUM_CHUNK ? (size_t)(a->slot_length - at) : SUM_CHUNK;
+	while (chunk && at < length) {
+		size_t n = length - at < SUM_CHUNK ? (size_t)(length - at) : SUM_CHUNK;
 
 		if (spool_file_read_all(r->file, fd, chunk, n, at) < 0)
 			break;
@@ -40,7 +84,7 @@ static const char *sum_slot(struct spool_replay *r, int fd, const struct spool_a
 	}
 	free(chunk);
 	crypto_generichash_final(&hash, sum, sizeof sum);
-	if (at < a->slot_length)
+	if (at < length)
 		return "its slot cannot be read";
 	return memcmp(sum, a->slot_sum, sizeof sum) == 0 ? NULL : "its slot holds other bytes";
 }
@@ -64,7 +108,7 @@ static const char *slot_trouble(struct spool_replay *r, const struct spool_accep
 	if (fd < 0)
 		return "its slot is missing";
 	size = r->file->size(r->file, fd);
-	if (size < 0 || (uint64_t)size < a->slot_length)
+	if (size < 0 || (uint64_t)size < stored_length(a))
 		trouble = "its slot is too short";
 	else if (r->is_checking || r->damages > 0)
 		trouble = sum_slot(r, fd, a);
@@ -72,21 +116,48 @@ static const char *slot_trouble(struct spool_replay *r, const struct spool_accep
 	return trouble;
 }
 
-/* with_state - put the latest state in place of the one the message came with */
-static void with_state(struct spool_replay *r, const struct spool_replay_message *m,
-		       struct spool_accept *a)
+/* with_state - put the latest state in place of the one the message came with; -1: its key is not
+ * there */
+static int with_state(struct spool_replay *r, const struct spool_replay_message *m,
+		      struct spool_accept *a)
 {
 	struct spool_record record;
 	struct spool_place place;
 	struct spool_state state;
 	uint16_t recipients;
 
-	if (m->state_lsn == 0 || m->state.size > SPOOL_REPLAY_STATE)
-		return;
-	if (load(r, m->state_segment, m->state, r->window + SPOOL_WINDOW, &record) == 0 &&
-	    spool_state_get(record.payload, &place, &recipients, &state) &&
-	    recipients == a->recipients)
-		a->state = state;
+	if (m->state_lsn == 0 || m->state.size > SPOOL_REPLAY_STATE ||
+	    load(r, m->state_segment, m->state, r->window + SPOOL_WINDOW, &record) < 0)
+		return 0;
+	switch (unseal(r, m->state_segment, &record)) {
+	case LOCKED:
+		return r->is_checking ? 0 : missing(r, m->state_segment);
+	case OPENED:
+		if (spool_state_get(record.payload, &place, &recipients, &state) &&
+		    recipients == a->recipients)
+			a->state = state;
+	}
+	return 0;
+}
+
+/* give_locked - to who checks: slots have sums that need no key */
+static int give_locked(struct spool_replay *r, struct spool_replay_view *view,
+		       struct spool_record *record, spool_replay_each_fn *each, void *arg)
+{
+	struct spool_accept accept;
+	struct spool_place from;
+
+	if (!r->is_checking)
+		return missing(r, view->segment);
+	record->payload = spool_cipher_peek(record);
+	if (!spool_accept_slot(spool_message_of(record, &from), &accept)) {
+		spool_replay_damaged(r, view->message->accept, "a message that cannot be read");
+		return 0;
+	}
+	view->is_locked = true;
+	view->accept = &accept;
+	view->slot_trouble = slot_trouble(r, &accept);
+	return each(arg, view);
 }
 
 static int give(struct spool_replay *r, unsigned segment, uint32_t ordinal,
@@ -99,17 +170,24 @@ static int give(struct spool_replay *r, unsigned segment, uint32_t ordinal,
 	struct spool_record record;
 	struct spool_accept accept;
 	struct spool_place from;
+	int rc;
 
 	r->walking = segment;
-	if (load(r, segment, m->accept, r->window, &record) < 0 ||
-	    !spool_accept_get(spool_message_of(&record, &from), &accept)) {
+	rc = load(r, segment, m->accept, r->window, &record);
+	if (rc == 0) {
+		view.id = record.id;
+		view.variant = record.variant;
+		rc = unseal(r, segment, &record);
+	}
+	if (rc == LOCKED)
+		return give_locked(r, &view, &record, each, arg);
+	if (rc < 0 || !spool_accept_get(spool_message_of(&record, &from), &accept)) {
 		spool_replay_damaged(r, m->accept, "a message that cannot be read");
 		r->segments[segment].is_pinned = true;
 		return 0;
 	}
-	with_state(r, m, &accept);
-	view.id = record.id;
-	view.variant = record.variant;
+	if (with_state(r, m, &accept) < 0)
+		return -1;
 	view.accept = &accept;
 	view.slot_trouble = slot_trouble(r, &accept);
 	return each(arg, &view);

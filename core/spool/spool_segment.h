@@ -39,6 +39,7 @@ struct spool_segment {
 	enum spool_segment_state state;
 	int fd;
 	struct spool_header header;
+	const unsigned char *key;           /* of its records, in the spool's vault; NULL: plain */
 	uint64_t size, filled, tail;        /* filled: as far as zeros were written */
 	struct spool_end end;               /* CLOSED and SUSPECT */
 	bool is_end_durable, is_end_flying; /* its CLOSE or ABORT */

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "counter.h"
 #include "spool_core.h"
+#include "spool_stream.h"
 
 enum { GROUP = 256, GROW_BELOW = SPOOL_STREAMS }; /* whatever begins at once finds them made */
 
@@ -19,19 +19,15 @@ enum { GROUP = 256, GROW_BELOW = SPOOL_STREAMS }; /* whatever begins at once fin
  * CLEARING -- truncated --> FREE */
 enum slot_state { SLOT_FREE, SLOT_OPEN, SLOT_CLOSING, SLOT_USED, SLOT_LEAVING, SLOT_CLEARING };
 
-struct stream { /* what a slot needs while it is written */
-	crypto_generichash_state hash;
-	char ring[SPOOL_SLOT_WINDOW];
-};
-
 struct spool_slot {
 	struct list node; /* idle, leaving */
 	struct spool *spool;
 	uint32_t number;
 	enum slot_state state;
 	int fd;
-	unsigned messages; /* living ones whose body is in it */
-	struct stream *stream;
+	unsigned messages;        /* living ones whose body is in it */
+	const unsigned char *key; /* NULL: it is plain; else in the spool's vault */
+	struct spool_stream *stream;
 	uint64_t length, written; /* appended; of those, in the file */
 	void (*moved)(void *arg);
 	void *arg;
@@ -45,11 +41,6 @@ struct spool_slot {
 	bool is_last;  /* and then sync */
 	uint8_t sum[SPOOL_SUM];
 };
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* On a thread */
 
@@ -67,18 +58,19 @@ static int open_file(struct spool_slot *slot)
 static int write_some(struct spool_slot *slot)
 {
 	struct spool_file *f = slot->spool->file;
+	struct spool_stretch w = { .file = f,
+				   .key = slot->key,
+				   .from = slot->written,
+				   .upto = slot->upto,
+				   .slot = slot->number,
+				   .fd = slot->fd,
+				   .is_last = slot->is_last };
 
-	for (uint64_t at = slot->written, n; at < slot->upto; at += n) {
-		const char *from = slot->stream->ring + at % SPOOL_SLOT_WINDOW;
-
-		n = least(slot->upto - at, SPOOL_SLOT_WINDOW - at % SPOOL_SLOT_WINDOW);
-		if (spool_file_write_all(f, slot->fd, from, (size_t)n, at) < 0)
-			return -1;
-		crypto_generichash_update(&slot->stream->hash, (const unsigned char *)from, n);
-	}
+	if (spool_stream_write(slot->stream, &w) < 0)
+		return -1;
 	if (!slot->is_last)
 		return f->push(f, slot->fd, slot->written, slot->upto - slot->written) < 0 ? -1 : 0;
-	crypto_generichash_final(&slot->stream->hash, slot->sum, sizeof slot->sum);
+	spool_stream_sum(slot->stream, slot->sum);
 	return f->sync(f, slot->fd);
 }
 
@@ -125,7 +117,8 @@ static void give_stream(struct spool_slot *slot)
 
 	if (!slot->stream)
 		return;
-	y->streams[y->nstreams++] = (uint8_t)(slot->stream - (struct stream *)(void *)y->windows);
+	y->streams[y->nstreams++] =
+		(uint8_t)(slot->stream - (struct spool_stream *)(void *)y->windows);
 	slot->stream = NULL;
 }
 
@@ -157,6 +150,8 @@ static void clear_done(struct spool_job *job)
 static void clear(struct spool_slot *slot)
 {
 	give_stream(slot);
+	slot->key = NULL;
+	spool_vault_wipe(&slot->spool->rekey.slots, slot->number);
 	put_job(slot, clear_work, clear_done);
 }
 
@@ -178,10 +173,12 @@ static void write_done(struct spool_job *job);
 static void advance(struct spool_slot *slot)
 {
 	bool is_last = slot->state == SLOT_CLOSING;
+	uint64_t upto =
+		is_last ? slot->length : spool_stream_ready(slot->key != NULL, slot->length);
 
-	if (slot->is_busy || slot->error || (slot->written == slot->length && !is_last))
+	if (slot->is_busy || slot->error || (slot->written == upto && !is_last))
 		return;
-	slot->upto = slot->length;
+	slot->upto = upto;
 	slot->is_last = is_last;
 	put_job(slot, write_work, write_done);
 }
@@ -231,14 +228,15 @@ struct spool_slot *spool_slot_open(struct spool *sp, void (*moved)(void *arg), v
 	}
 	slot = LIST_ITEM(idle, struct spool_slot, node);
 	sp->slots.free--;
-	slot->stream = (struct stream *)(void *)sp->slots.windows +
+	slot->stream = (struct spool_stream *)(void *)sp->slots.windows +
 		       sp->slots.streams[--sp->slots.nstreams];
-	crypto_generichash_init(&slot->stream->hash, NULL, 0, SPOOL_SUM);
+	spool_stream_init(slot->stream);
 	slot->length = slot->written = 0;
 	slot->moved = moved;
 	slot->arg = arg;
 	slot->error = 0;
 	slot->messages = 0;
+	slot->key = sp->o.is_sealing ? spool_rekey_slot(sp, slot->number, NULL) : NULL;
 	set_state(slot, SLOT_OPEN);
 	return slot;
 }
@@ -256,14 +254,8 @@ void spool_slot_append(struct spool *sp, struct spool_slot *slot, struct str byt
 	assert(slot->state == SLOT_OPEN && bytes.n <= spool_slot_room(slot));
 	if (slot->error)
 		return;
-	while (bytes.n > 0) {
-		size_t at = slot->length % SPOOL_SLOT_WINDOW,
-		       n = (size_t)least(bytes.n, SPOOL_SLOT_WINDOW - at);
-
-		memcpy(slot->stream->ring + at, bytes.p, n);
-		slot->length += n;
-		bytes = str_drop(bytes, n);
-	}
+	spool_stream_put(slot->stream, slot->key != NULL, slot->length, bytes);
+	slot->length += bytes.n;
 	advance(slot);
 }
 
@@ -313,6 +305,11 @@ unsigned spool_slot_number(const struct spool_slot *slot)
 int spool_slot_fd(const struct spool_slot *slot)
 {
 	return slot->fd;
+}
+
+const unsigned char *spool_slot_key(const struct spool_slot *slot)
+{
+	return slot->key;
 }
 
 void spool_slot_drop(struct spool *sp, unsigned number)
@@ -378,12 +375,14 @@ int spool_slots_found(struct spool *sp, unsigned number, struct fault *why)
 	return 0;
 }
 
-int spool_slots_use(struct spool *sp, unsigned number, struct fault *why)
+int spool_slots_use(struct spool *sp, const struct spool_accept *a, struct fault *why)
 {
-	struct spool_slot *slot = spool_slots_get(sp, number);
+	struct spool_slot *slot = spool_slots_get(sp, a->slot);
 
 	if (!slot || open_file(slot) < 0)
-		return fault_sys(why, "opening slot %u", number);
+		return fault_sys(why, "opening slot %u", a->slot);
+	slot->length = a->slot_length;
+	slot->key = a->is_slot_sealed ? spool_rekey_slot(sp, a->slot, a->slot_key) : NULL;
 	set_state(slot, SLOT_USED);
 	slot->messages++;
 	return 0;
@@ -498,7 +497,7 @@ int spool_slots_init(struct spool *sp, struct fault *why)
 	list_init(&y->leaving);
 	list_init(&y->ready);
 	list_init(&y->failed);
-	y->windows = mmap(NULL, SPOOL_STREAMS * sizeof(struct stream), PROT_READ | PROT_WRITE,
+	y->windows = mmap(NULL, SPOOL_STREAMS * sizeof(struct spool_stream), PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (y->windows == MAP_FAILED) {
 		y->windows = NULL;
@@ -524,6 +523,6 @@ void spool_slots_fini(struct spool *sp)
 	free(y->all);
 	y->all = NULL;
 	if (y->windows)
-		munmap(y->windows, SPOOL_STREAMS * sizeof(struct stream));
+		munmap(y->windows, SPOOL_STREAMS * sizeof(struct spool_stream));
 	y->windows = NULL;
 }

@@ -3,6 +3,7 @@
 #include "spool_submit.h"
 
 #include <assert.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +53,8 @@ static size_t measure(struct spool_submit *s)
 
 		v->accept.slot = s->slot && has_slot(v) ? spool_slot_number(s->slot) : 0;
 		v->accept.slot_length = v->accept.slot ? spool_slot_length(s->slot) : 0;
+		v->accept.slot_key = v->accept.slot ? spool_slot_key(s->slot) : NULL;
+		v->accept.is_slot_sealed = v->accept.slot_key != NULL;
 		one = spool_accept_size(&v->accept);
 		if (one == 0 || one > SPOOL_BODY_MAX)
 			return 0;
@@ -67,6 +70,12 @@ static size_t measure(struct spool_submit *s)
 						     : spool_state_size(r->recipients, &r->state));
 	}
 	return size;
+}
+
+/* cost - what its records take in a batch, at most */
+static size_t cost(const struct spool *sp, const struct spool_submit *s)
+{
+	return spool_batch_cost(sp->gathering, s->size, s->nvariants + s->nreplaces);
 }
 
 /* Writing its records, into the batch or into an image of its own */
@@ -150,12 +159,20 @@ static void give_back(struct spool *sp, struct spool_submit *s)
 		spool_slot_abort(sp, &s->slot);
 }
 
+/* free_image - the key of its slot may stand in it */
+static void free_image(struct spool_submit *s)
+{
+	if (s->image)
+		sodium_memzero(s->image, s->size);
+	free(s->image);
+	s->image = NULL;
+}
+
 /* forget - it is about to be answered: the next submit of this id is another one */
 static void forget(struct spool *sp, struct spool_submit *s)
 {
 	map_remove(&sp->pending, &s->pending);
-	free(s->image);
-	s->image = NULL;
+	free_image(s);
 }
 
 void spool_submit_refuse(struct spool *sp, struct list *submits, struct spool_refusal why,
@@ -229,14 +246,15 @@ static const struct spool_refusal *refusal_of(struct spool *sp, struct spool_sub
 	s->size = measure(s);
 	if (s->size == 0)
 		return &malformed;
-	if (s->size > spool_batch_most(sp->gathering))
+	if (cost(sp, s) > spool_batch_most(sp->gathering))
 		return &too_big;
 	if (spool_commit_is_failing(sp))
 		return &failing;
 	if (s->slot && spool_slot_has_failed(s->slot))
 		return &bad_slot;
-	if (!spool_supply_has_room(sp, spool_batch_padded(sp->gathering->length + s->size),
-				   s->is_urgent ? SPOOL_FOR_BOUNCES : SPOOL_FOR_MAIL))
+	if (!spool_supply_has_room(
+		    sp, spool_batch_padded(spool_batch_size(sp->gathering) + cost(sp, s)),
+		    s->is_urgent ? SPOOL_FOR_BOUNCES : SPOOL_FOR_MAIL))
 		return &full;
 	return NULL;
 }
@@ -301,7 +319,7 @@ bool spool_submit(struct spool *sp, struct spool_submit *s)
 		give_back(sp, s);
 		return true;
 	}
-	if (!s->slot && spool_batch_room(sp->gathering) < s->size) {
+	if (!s->slot && spool_batch_room(sp->gathering) < cost(sp, s)) {
 		sp->is_room_wanted = true;
 		return false;
 	}
@@ -366,13 +384,12 @@ void spool_submit_turn(struct spool *sp)
 	while (!list_is_empty(&sp->slots.ready)) {
 		struct spool_submit *s = submit_of(sp->slots.ready.next);
 
-		if (spool_batch_room(sp->gathering) < s->size)
+		if (spool_batch_room(sp->gathering) < cost(sp, s))
 			return;
 		list_remove(&s->node);
 		memcpy(spool_batch_space(sp->gathering, s->size), s->image, s->size);
 		spool_batch_took(sp->gathering, s->size);
-		free(s->image);
-		s->image = NULL;
+		free_image(s);
 		join(sp, s);
 	}
 }

@@ -27,11 +27,14 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static struct spool_header next_header(struct spool *sp, uint32_t number, uint64_t size)
+/* next_header - for its next life. What was plain stays so: it is blanked first (spool_rekey.c) */
+static struct spool_header next_header(struct spool *sp, const struct spool_segment *s)
 {
-	struct spool_header h = { .number = number, .epoch = ++sp->epoch, .size = size };
+	struct spool_header h = { .number = s->number, .epoch = ++sp->epoch, .size = s->size };
 
 	rnd_fill(&h.salt, sizeof h.salt);
+	if (s->state == SPOOL_SEGMENT_MAKING || spool_key_of(&s->header))
+		spool_rekey_fresh(sp, &h);
 	return h;
 }
 
@@ -91,6 +94,7 @@ static void make_done(struct spool_job *job)
 	sp->supply.is_making = false;
 	sp->supply.has_make_failed = sp->supply.make_error != 0;
 	if (sp->supply.make_error == 0) {
+		spool_rekey_take(sp, s);
 		spool_segment_set(s, SPOOL_SEGMENT_FREE);
 		sp->supply.free++;
 		return;
@@ -135,7 +139,7 @@ static void begin_make(struct spool *sp)
 		return;
 	}
 	s->size = sp->o.segment_size;
-	s->header = next_header(sp, number, s->size);
+	s->header = next_header(sp, s);
 	sp->segments[number] = s;
 	if (number > sp->nsegments)
 		sp->nsegments = number;
@@ -288,7 +292,8 @@ static struct spool_segment *best_free(const struct spool *sp, uint64_t need)
 	for (unsigned i = 1; i <= sp->nsegments; i++) {
 		struct spool_segment *s = sp->segments[i];
 
-		if (s && s->state == SPOOL_SEGMENT_FREE && spool_segment_room(s, false) >= need &&
+		if (s && s->state == SPOOL_SEGMENT_FREE && spool_rekey_is_ready(sp, s) &&
+		    spool_segment_room(s, false) >= need &&
 		    (!best || s->size - s->filled < best->size - best->filled))
 			best = s; /* the one with the least left to fill */
 	}
@@ -402,6 +407,7 @@ static void free_done(struct spool_job *job)
 		return;
 	}
 	s->header = sp->supply.next;
+	spool_rekey_take(sp, s);
 	spool_segment_renew(s);
 	spool_segment_set(s, SPOOL_SEGMENT_FREE);
 	sp->supply.free++;
@@ -486,7 +492,7 @@ void spool_supply_reclaim(struct spool *sp)
 		return; /* again when those notes have landed */
 	sp->supply.freeing = s;
 	sp->supply.is_freeing = true;
-	sp->supply.next = next_header(sp, s->number, s->size);
+	sp->supply.next = next_header(sp, s);
 	spool_segment_set(s, SPOOL_SEGMENT_FREEING);
 	sp->supply.free_job.work = free_work;
 	sp->supply.free_job.done = free_done;

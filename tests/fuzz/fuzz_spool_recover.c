@@ -9,8 +9,9 @@
 
 /*
  * Whole segments of any bytes through recovery. The first byte says whether checksums are mended
- * first, so that lies with honest checksums get as far as honest records do; then two segments,
- * half of the rest each. What is found is touched, finished or left alone, the spool settles, is
+ * first (1), so that lies with honest checksums get as far as honest records do, whether mended
+ * segments claim to be sealed (2), and whether the spool is (4); then two segments, half of the
+ * rest each. What is found is touched, finished or left alone, the spool settles, is
  * closed and recovered again: the second time it finds the same living messages and nothing new to
  * complain about in what it wrote itself.
  */
@@ -18,6 +19,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 enum { MOST = 4096, SEGMENTS = 2 };
+enum { IS_MENDED = 1, IS_LOCKED = 2, IS_SEALING = 4 };
 
 struct found {
 	struct spool_handle handle;
@@ -28,6 +30,7 @@ struct found {
 
 static struct found *all;
 static unsigned count;
+static struct spool_keys *keys;
 static const uint8_t none[(SPOOL_RECIPIENTS + 7) / 8];
 
 static void check(bool holds)
@@ -97,14 +100,18 @@ static size_t mend_records(char *at, size_t n, uint32_t seed, struct spool_head 
 	return (size_t)(at - from);
 }
 
-static void mend(char *p, size_t n, uint32_t number, uint64_t *lsn)
+static void mend(char *p, size_t n, uint32_t number, bool is_sealed, uint64_t *lsn)
 {
+	static const unsigned char data_key[SPOOL_CIPHER_KEY];
+
 	struct spool_header h = {
 		.number = number, .epoch = number, .salt = 7, .size = 128 * 1024
 	};
 
 	if (n < 2 * SPOOL_BLOCK)
 		return;
+	if (is_sealed)
+		spool_key_wrap(spool_keys_current(keys), data_key, &h);
 	spool_header_put(p, &h);
 	spool_header_put(p + SPOOL_HEADER_COPY, &h);
 	for (size_t at = SPOOL_BLOCK; at + SPOOL_BATCH_HEAD < n; at += SPOOL_BLOCK) {
@@ -124,7 +131,7 @@ static void mend(char *p, size_t n, uint32_t number, uint64_t *lsn)
 }
 
 static void put_segment(struct memory_disk *d, const uint8_t *data, size_t n, uint32_t number,
-			bool is_mended)
+			unsigned how)
 {
 	static uint64_t lsn;
 	char name[32], *copy = malloc(n ? n : 1);
@@ -132,8 +139,8 @@ static void put_segment(struct memory_disk *d, const uint8_t *data, size_t n, ui
 	memcpy(copy, data, n);
 	if (number == 1)
 		lsn = 1;
-	if (is_mended)
-		mend(copy, n, number, &lsn);
+	if (how & IS_MENDED)
+		mend(copy, n, number, how & IS_LOCKED, &lsn);
 	snprintf(name, sizeof name, "seg/%08u", number);
 	memory_disk_set(d, name, copy, n);
 	free(copy);
@@ -192,10 +199,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (!all) {
 		all = calloc(MOST, sizeof *all);
 		rnd_init();
+		keys = spool_keys_new();
+		keys->n = 1;
+		spool_key_make(&keys->at[0]);
 	}
+	o.keys = keys;
+	o.is_sealing = data[0] & IS_SEALING;
 	memory_disk_init(&disk);
-	put_segment(&disk, data + 1, (n - 1) / 2, 1, data[0] & 1);
-	put_segment(&disk, data + 1 + (n - 1) / 2, n - 1 - (n - 1) / 2, 2, data[0] & 1);
+	put_segment(&disk, data + 1, (n - 1) / 2, 1, data[0]);
+	put_segment(&disk, data + 1 + (n - 1) / 2, n - 1 - (n - 1) / 2, 2, data[0]);
 	memory_disk_set(&disk, "big/00/0001", data, n < 1000 ? n : 1000);
 	count = 0;
 	sp = spool_open(&o, &why);

@@ -1,9 +1,12 @@
 #include "spool_world.h"
 
 #include <assert.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "rnd.h"
 
 enum { RECIPIENTS = 3 };
 
@@ -100,11 +103,28 @@ static void failed(void *arg, const char *what, const struct fault *why)
 
 /* The world */
 
+bool world_is_sealed;
+
+/* seal - with a key that is the same in every world */
+static void seal(struct world *w)
+{
+	static struct spool_key key;
+
+	rnd_init();
+	if (sodium_is_zero(key.bytes, sizeof key.bytes))
+		spool_key_make(&key);
+	w->keys = spool_keys_new();
+	w->keys->n = 1;
+	w->keys->at[0] = key;
+	w->options.keys = w->keys;
+	w->options.is_sealing = true;
+}
+
 void world_init(struct world *w)
 {
 	memset(w, 0, sizeof *w);
 	memory_disk_init(&w->disk);
-	for (size_t i = 0; body_bytes[0] == 0 && i < sizeof body_bytes; i++)
+	for (size_t i = sizeof body_bytes; body_bytes[0] == 0 && i-- > 0;)
 		body_bytes[i] = (char)('a' + i % 23 + i / 997 % 3);
 	w->letters = calloc(WORLD_LETTERS, sizeof *w->letters);
 	w->now = 1000000;
@@ -118,12 +138,15 @@ void world_init(struct world *w)
 		.recent = 64,
 		.keep_bytes = 1,
 	};
+	if (world_is_sealed)
+		seal(w);
 }
 
 void world_fini(struct world *w)
 {
 	spool_close(&w->spool);
 	memory_disk_fini(&w->disk);
+	spool_keys_free(&w->keys);
 	free(w->letters);
 }
 

@@ -40,9 +40,13 @@ struct letter {
 	unsigned found; /* times recovered in this run */
 };
 
+/* every spool that is opened from here on is sealed */
+extern bool world_is_sealed;
+
 struct world {
 	struct memory_disk disk;
 	struct spool_options options;
+	struct spool_keys *keys;
 	struct spool *spool;
 	struct letter *letters;
 	unsigned nletters;

@@ -365,9 +365,6 @@ static void a_record_of_a_newer_release_is_skipped_only_when_it_says_so(void **s
 	retype(3, 40, 0);
 	assert_false(opens());
 	assert_non_null(strstr(w.why.text, "newer"));
-	retype(3, SPOOL_ACCEPT, SPOOL_SEALED);
-	assert_false(opens());
-	assert_non_null(strstr(w.why.text, "sealed"));
 	retype(3, SPOOL_ACCEPT, 0);
 	good();
 	assert_int_equal(found(), LETTERS);

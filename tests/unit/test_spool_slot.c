@@ -103,12 +103,18 @@ static struct letter *submit(struct spool_slot *slot, struct letter *second)
 static void body_is_good(struct letter *l, uint64_t n)
 {
 	char bytes[5000];
-	struct spool_read read = { .handle = &l->handle, .to = bytes };
+	struct spool_read read = { .handle = &l->handle, .to = bytes, .done = world_read_done };
 
 	for (uint64_t at = 0; at < n; at += sizeof bytes) {
 		read.offset = at;
 		read.length = n - at < sizeof bytes ? (size_t)(n - at) : sizeof bytes;
-		assert_int_equal(spool_read(w.spool, &read), STEP_DONE);
+		if (spool_read(w.spool, &read) == STEP_MORE) { /* sealed */
+			unsigned done = world_reads_done;
+
+			world_turn(&w, 1);
+			assert_int_equal(world_reads_done, done + 1);
+			assert_int_equal(world_reads_failed, 0);
+		}
 		for (size_t i = 0; i < read.length; i++)
 			assert_int_equal(bytes[i], byte_at(at + i));
 	}
@@ -354,6 +360,7 @@ static void a_cold_read_goes_to_a_thread_and_comes_back(void **state)
 	struct spool_slot *slot = open_slot();
 	struct spool_read read;
 	struct letter *l;
+	unsigned done;
 
 	(void)state;
 	stream(slot, 5000);
@@ -365,9 +372,9 @@ static void a_cold_read_goes_to_a_thread_and_comes_back(void **state)
 	};
 	read.done = world_read_done;
 	assert_int_equal(spool_read(w.spool, &read), STEP_MORE);
-	assert_int_equal(world_reads_done, 0);
+	done = world_reads_done;
 	world_turn(&w, 1);
-	assert_int_equal(world_reads_done, 1);
+	assert_int_equal(world_reads_done, done + 1);
 	assert_int_equal(bytes[0], byte_at(900));
 	read.offset = 4999; /* beyond what is there */
 	assert_int_equal(spool_read(w.spool, &read), STEP_MORE);
