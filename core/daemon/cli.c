@@ -36,6 +36,7 @@ const struct cli_command cli_commands[] = {
 	{ "spool",   "export",   "ID...|--all DIR|-", 1, 24, "--all --spool", "messages as files, or with - as a tar stream; --spool DIR: of another spool", cli_spool_export },
 	{ "spool",   "import",   "FILE|DIR|-...",     1, 24, "--new-ids", "messages that were exported, or NAME.eml with NAME.json {\"from\":\"\",\"to\":[]}, into the queue", cli_spool_import },
 	{ "spool",   "adopt",    "DIR",               1, 1, NULL,        "take over the spool of a dead node; once more: go on where it stopped", cli_spool_adopt },
+	{ "spool",   "key",      "new|rotate|status [FILE|DIR]", 1, 2, NULL, "keys of a sealed spool: the first one; another one from now on; which is in use", cli_spool_key },
 	{ "help",    NULL,       "[COMMAND|settings]",0, 2, NULL,        "this, more about one command, or all settings", cli_help },
 	{ "role",    NULL,       "NAME INDEX",        2, 2, NULL,        NULL, cli_role },
 };
@@ -190,7 +191,8 @@ static int take_options(struct cli *c, int argc, char *const *argv, char **words
 
 	for (int i = 1; i < argc; i++) {
 		const struct flag *flag = flag_of(argv[i]);
-		bool takes = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--control") == 0;
+		bool takes = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--control") == 0 ||
+			     strcmp(argv[i], "--key") == 0;
 
 		if (literal || argv[i][0] != '-' ||
 		    (!takes && (!flag || !flag->everywhere) && strcmp(argv[i], "--") != 0)) {
@@ -205,6 +207,8 @@ static int take_options(struct cli *c, int argc, char *const *argv, char **words
 		} else if (argv[i][1] == 'c') {
 			c->settings = argv[++i];
 			c->has_settings = true;
+		} else if (argv[i][2] == 'k') {
+			c->key = argv[++i];
 		} else {
 			c->control = argv[++i];
 		}

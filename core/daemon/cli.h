@@ -31,6 +31,7 @@ struct cli_command;
 struct cli {
 	const char *settings; /* -c, or CLI_SETTINGS */
 	const char *control;  /* --control, or NULL: what the settings say */
+	const char *key;      /* --key: of a sealed spool, or NULL: what the settings say */
 	bool has_settings;    /* -c was given */
 	bool json, single, yes, help;
 	const struct cli_command *command;
@@ -76,6 +77,7 @@ int cli_policy_run(const struct cli *c);
 int cli_spool_ls(const struct cli *c);
 int cli_spool_show(const struct cli *c);
 int cli_spool_verify(const struct cli *c);
+int cli_spool_key(const struct cli *c);
 int cli_spool_stats(const struct cli *c);
 int cli_spool_export(const struct cli *c);
 int cli_spool_import(const struct cli *c);

@@ -206,6 +206,11 @@ static int keep_one(void *arg, const struct spool_replay_view *v)
 			own->extents[i].p =
 				keep(a, (struct str){ own->extents[i].p, own->extents[i].length })
 					.p;
+	if (own->slot_key)
+		own->slot_key =
+			(const unsigned char *)keep(
+				a, (struct str){ (const char *)own->slot_key, SPOOL_SLOT_KEY })
+				.p;
 	variant->state = IPC_STATE_QUEUE;
 	variant->envelope = keep(a, v->accept->envelope);
 	variant->header = keep(a, v->accept->header);

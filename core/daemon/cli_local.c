@@ -168,6 +168,8 @@ static void help_all(struct buf *out)
 	(void)buf_add(out, STR("\n  -c FILE         settings, otherwise " CLI_SETTINGS "\n"
 			       "  --control PATH  the daemon's control socket, otherwise what the "
 			       "settings say\n"
+			       "  --key FILE      the keys of a sealed spool, otherwise what the "
+			       "settings say\n"
 			       "  --json          the answer as JSON\n\n"
 			       "exit codes: 0 done, 1 no, 64 usage, 69 not running, 75 try again, "
 			       "77 not allowed, 78 configuration\n"));

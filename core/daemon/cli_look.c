@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "key_file.h"
 #include "spool_load.h"
 
 int cli_look_complain(struct cli_look *l, const struct fault *why, int code)
@@ -64,25 +65,52 @@ static void damaged(void *arg, const struct spool_damage *d)
 
 /* ---- the directory --------------------------------------------------------------------------- */
 
+/* what the settings say of the keys, when they were asked for the directory */
+static char key_setting[KEY_FILE_PATH];
+
 bool cli_look_directory(const struct cli *c, const char *given, char *path, size_t size)
 {
 	static struct settings settings;
 	struct arena arena;
 	bool good;
 
-	if (given) {
+	if (given)
 		(void)str_copy(path, size, str_of(given));
+	if (given && !c->has_settings)
 		return true;
-	}
 	arena_init(&arena, CLI_SETTINGS_MEMORY);
 	good = cli_settings(c, &settings, &arena);
-	if (good)
+	if (good && !given)
 		(void)str_copy(path, size, settings.spool);
+	if (good)
+		(void)str_copy(key_setting, sizeof key_setting, settings.spool_key);
 	arena_fini(&arena);
 	return good;
 }
 
-int cli_look_open(struct cli_look *l, const struct cli *c, const char *path, bool is_checking)
+struct str cli_look_key(const struct cli *c)
+{
+	return str_of(c->key ? c->key : key_setting);
+}
+
+/* take_keys - who checks may go without those of the settings, which are another user's */
+static int take_keys(struct cli_look *l, bool is_checking)
+{
+	struct fault why;
+
+	if (!cli_look_key(l->cli).n)
+		return 0;
+	l->keys = spool_keys_new();
+	l->replay->keys = l->keys;
+	if (key_file_read(cli_look_key(l->cli), l->keys, &why) == 0)
+		return 0;
+	if (!is_checking || l->cli->key)
+		return cli_look_complain(l, &why, EX_NOINPUT);
+	l->replay->keys = NULL;
+	return 0;
+}
+
+static int begin(struct cli_look *l, const struct cli *c, const char *path, bool is_checking)
 {
 	struct fault why;
 
@@ -98,7 +126,25 @@ int cli_look_open(struct cli_look *l, const struct cli *c, const char *path, boo
 	l->replay->damage = damaged;
 	l->replay->arg = l;
 	l->replay->is_checking = is_checking;
-	if (spool_replay_open(l->replay, &why) < 0 || spool_replay_run(l->replay, &why) < 0)
+	if (take_keys(l, is_checking) < 0)
+		return -1;
+	if (spool_replay_open(l->replay, &why) < 0)
+		return cli_look_complain(l, &why, EX_IOERR);
+	return 0;
+}
+
+int cli_look_headers(struct cli_look *l, const struct cli *c, const char *path)
+{
+	return begin(l, c, path, true);
+}
+
+int cli_look_open(struct cli_look *l, const struct cli *c, const char *path, bool is_checking)
+{
+	struct fault why;
+
+	if (begin(l, c, path, is_checking) < 0)
+		return -1;
+	if (spool_replay_run(l->replay, &why) < 0)
 		return cli_look_complain(l, &why, EX_IOERR);
 	return 0;
 }
@@ -115,6 +161,7 @@ int cli_look_each(struct cli_look *l, spool_replay_each_fn *one, void *arg)
 int cli_look_close(struct cli_look *l)
 {
 	spool_replay_free(&l->replay);
+	spool_keys_free(&l->keys);
 	spool_file_free(&l->file);
 	buf_fini(&l->line);
 	return l->code;
@@ -122,17 +169,25 @@ int cli_look_close(struct cli_look *l)
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-static int read_slot(struct cli_look *l, uint32_t slot, uint64_t offset, char *to, size_t n)
+static int read_slot(struct cli_look *l, const struct spool_accept *a,
+		     const struct spool_extent *piece, char *to)
 {
+	struct spool_range range = { .file = l->file,
+				     .key = a->slot_key,
+				     .slot = a->slot,
+				     .slot_length = a->slot_length,
+				     .offset = piece->offset,
+				     .length = (size_t)piece->length,
+				     .to = to };
 	char path[24];
-	int fd, rc;
+	int rc;
 
-	spool_slot_path(path, slot);
-	fd = l->file->open(l->file, path, SPOOL_FILE_READ);
-	if (fd < 0)
+	spool_slot_path(path, a->slot);
+	range.fd = l->file->open(l->file, path, SPOOL_FILE_READ);
+	if (range.fd < 0)
 		return -1;
-	rc = spool_file_read_all(l->file, fd, to, n, offset);
-	l->file->close(l->file, fd);
+	rc = spool_range_read(&range) == range.length ? 0 : -1;
+	l->file->close(l->file, range.fd);
 	return rc;
 }
 
@@ -144,9 +199,10 @@ int cli_look_read(struct cli_look *l, const struct spool_accept *a, uint64_t off
 	while (n > 0 && spool_accept_piece(a, offset, &piece)) {
 		size_t part = piece.length < n ? (size_t)piece.length : n;
 
+		piece.length = part;
 		if (piece.p)
 			memcpy(to, piece.p, part);
-		else if (read_slot(l, a->slot, piece.offset, to, part) < 0)
+		else if (read_slot(l, a, &piece, to) < 0)
 			return -1;
 		to += part;
 		offset += part;

@@ -23,6 +23,7 @@ struct cli_look {
 	const struct cli *cli;
 	struct spool_file *file;
 	struct spool_replay *replay;
+	struct spool_keys *keys; /* NULL: none */
 	struct buf line;
 	uint64_t damages;
 	bool is_quiet; /* damage is counted, not told */
@@ -32,8 +33,13 @@ struct cli_look {
 
 /* cli_look_directory - `given`, else what the settings say */
 bool cli_look_directory(const struct cli *c, const char *given, char *path, size_t size);
-/* is_checking: the bytes of slots too; l->file may be open already */
+/* its key file, as a setting names it: --key, else what the settings said; empty: none */
+struct str cli_look_key(const struct cli *c);
+/* is_checking: the bytes of slots too, and without keys what needs none; l->file may be open
+ * already */
 int cli_look_open(struct cli_look *l, const struct cli *c, const char *path, bool is_checking);
+/* the headers of segments alone */
+int cli_look_headers(struct cli_look *l, const struct cli *c, const char *path);
 int cli_look_each(struct cli_look *l, spool_replay_each_fn *one, void *arg);
 int cli_look_close(struct cli_look *l); /* returns the exit code */
 int cli_look_complain(struct cli_look *l, const struct fault *why, int code);

@@ -15,7 +15,7 @@
 
 struct list_of {
 	struct cli_look look;
-	uint64_t messages;
+	uint64_t messages, locked;
 };
 
 /* value_of - the first line of an envelope with that key */
@@ -169,10 +169,27 @@ static int count_one(void *arg, const struct spool_replay_view *v)
 	struct list_of *l = arg;
 
 	l->messages++;
+	l->locked += v->is_locked;
 	if (v->slot_trouble)
 		cli_look_damage(&l->look,
 				&(struct spool_damage){ .what = v->slot_trouble, .id = &v->id });
 	return 0;
+}
+
+static void say_verified(const struct list_of *l)
+{
+	unsigned long long messages = l->messages, damages = l->look.damages, locked = l->locked;
+
+	if (l->look.cli->json) {
+		(void)printf("{\"messages\":%llu,\"damaged\":%llu,\"sealed\":%llu}\n", messages,
+			     damages, locked);
+		return;
+	}
+	(void)printf("%llu messages, %llu damaged places\n", messages, damages);
+	if (locked)
+		(void)printf("%llu messages are sealed, and without their key only their sums were "
+			     "checked\n",
+			     locked);
 }
 
 int cli_spool_verify(const struct cli *c)
@@ -184,9 +201,7 @@ int cli_spool_verify(const struct cli *c)
 		return EX_CONFIG;
 	if (cli_look_open(&l.look, c, path, true) == 0 &&
 	    cli_look_each(&l.look, count_one, &l) == 0) {
-		(void)printf(c->json ? "{\"messages\":%llu,\"damaged\":%llu}\n"
-				     : "%llu messages, %llu damaged places\n",
-			     (unsigned long long)l.messages, (unsigned long long)l.look.damages);
+		say_verified(&l);
 		l.look.code = l.look.damages ? CLI_NO : 0;
 	}
 	return cli_look_close(&l.look);

@@ -6,6 +6,7 @@
 
 #include "cli_feed.h"
 #include "clock.h"
+#include "key_file.h"
 #include "log.h"
 #include "privilege.h"
 #include "queue.h"
@@ -51,15 +52,24 @@ static void parent_left(struct net_watch *w, int events)
 	net_loop_stop(store.loop);
 }
 
+static int take_keys(const struct settings *s, struct spool_keys **keys, struct fault *why)
+{
+	if (!s->spool_key.n)
+		return 0;
+	*keys = spool_keys_new();
+	return key_file_read(s->spool_key, *keys, why);
+}
+
 static int open_all(const struct settings *s, struct ipc_channel_fds *fds, struct fault *why)
 {
 	static const struct ipc_channel_ops ops = { frame, writable, broken };
 	struct queue_options queue = role_spool_queue_options(s);
 	struct spool_options spool = role_spool_options(s);
+	struct spool_keys *keys = NULL;
 	char path[4096];
 
 	str_copy(path, sizeof path, s->spool);
-	if (privilege_prepare(s, why) < 0)
+	if (take_keys(s, &keys, why) < 0 || privilege_prepare(s, why) < 0)
 		return -1;
 	if (chdir(path) < 0)
 		return fault_sys(why, "cannot enter the spool directory %s", path);
@@ -69,7 +79,10 @@ static int open_all(const struct settings *s, struct ipc_channel_fds *fds, struc
 	store.queue = queue_new(store.loop, &queue);
 	spool.file = spool_file_new(".", false, why);
 	spool.owner = queue_owner(store.queue);
+	spool.keys = keys;
+	spool.is_sealing = keys && s->spool_sealed;
 	store.spool = spool.file ? spool_open(&spool, why) : NULL;
+	spool_keys_free(&keys);
 	if (!store.spool)
 		return -1;
 	queue_start(store.queue, store.spool);

@@ -1,7 +1,9 @@
 #include "loader.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "key_file.h"
 #include "loader_tree.h"
 #include "log.h"
 #include "settings_eval.h"
@@ -66,6 +68,27 @@ static void load_map(struct loader *l, unsigned i)
 					"maps: all of them together are too big");
 	l->maps[i] = (struct script_map){ .name = map->key, .image = buf_str(&l->images[i]) };
 	arena_fini(&text_arena);
+}
+
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+/* check_keys - of the spool: only whether they are good; the master gives them to who needs them */
+static void check_keys(struct loader *l)
+{
+	struct settings_place place = settings_place_of(STR("spool_key"));
+	struct spool_keys *keys;
+	struct fault why;
+
+	if (!l->settings.spool_key.n)
+		return;
+	keys = spool_keys_new();
+	if (key_file_read(l->settings.spool_key, keys, &why) < 0) {
+		if (why.sys == EACCES)
+			settings_source_note(&l->source, &place, "spool_key: %s", why.text);
+		else
+			complain(l, &place, "spool_key", &why);
+	}
+	spool_keys_free(&keys);
 }
 
 /* ---- policy --------------------------------------------------------------------------------- */
@@ -198,6 +221,7 @@ static bool load_maps(struct loader *l)
 {
 	unsigned before = l->source.nerrors;
 
+	check_keys(l);
 	for (unsigned i = 0; i < l->settings.nmaps; i++)
 		load_map(l, i);
 	return l->source.nerrors == before && buf_len(&l->errors) == 0;

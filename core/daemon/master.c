@@ -315,9 +315,10 @@ static int boot(struct master *m, struct fault *why)
 	if (load(m, why) < 0)
 		return -1;
 	s = &m->history[0]->settings;
-	if (privilege_prepare(s, why) < 0 || listen_patiently(m, s, why) < 0 ||
-	    privilege_drop(s, why) < 0)
+	if (master_keys_read(m, s, why) < 0 || privilege_prepare(s, why) < 0 ||
+	    listen_patiently(m, s, why) < 0 || privilege_drop(s, why) < 0)
 		return -1;
+	master_keys_commit(m);
 	master_listen_commit(m, s);
 	if (watch_signals(m, why) < 0)
 		return -1;
@@ -329,6 +330,8 @@ static void leave(struct master *m)
 {
 	for (unsigned i = 0; i < MASTER_HISTORY; i++)
 		master_snapshot_free(&m->history[i]);
+	master_keys_abort(m);
+	spool_keys_free(&m->keys);
 	for (unsigned i = 0; i < m->nlisteners; i++)
 		close(m->listeners[i].fd);
 }

@@ -21,6 +21,7 @@
 #include "role_link.h"
 #include "settings.h"
 #include "snapshot.h"
+#include "spool_key.h"
 
 #define MASTER_ROLES           128
 #define MASTER_HISTORY         4 /* snapshots kept for rollback, the active one too */
@@ -87,7 +88,8 @@ struct master {
 	unsigned nroles;
 	struct master_listener listeners[SETTINGS_LISTENERS];
 	unsigned nlisteners;
-	int control_fd; /* the listening control socket; -1: none */
+	int control_fd;                      /* the listening control socket; -1: none */
+	struct spool_keys *keys, *next_keys; /* of the spool; NULL: none; of the running reload */
 	struct master_snapshot *history[MASTER_HISTORY]; /* [0] is the committed one */
 	unsigned next_number;
 	struct net_watch signals;
@@ -132,6 +134,15 @@ void master_rollback_begin(struct master *m, uint64_t tag, bool has_asker);
 void master_reload_word(struct master_role *r,
 			const struct role_message *word); /* PREPARED, FAILED */
 void master_reload_role_ended(struct master *m, const struct master_role *r);
+
+/* master_keys.c */
+/* what the settings name, into next_keys */
+int master_keys_read(struct master *m, const struct settings *s, struct fault *why);
+bool master_keys_have_changed(const struct master *m);
+void master_keys_commit(struct master *m);
+void master_keys_abort(struct master *m);
+/* to the spool; for other roles it does nothing */
+void master_keys_give(struct master_role *r, const struct spool_keys *keys);
 
 /* master_request.c */
 void master_request(struct master *m, const struct role_message *request);

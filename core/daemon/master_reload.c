@@ -122,6 +122,7 @@ static void refuse(struct master_reload *r, struct str lines)
 	char copy[ROLE_TEXT];
 	size_t n = str_copy(copy, sizeof copy, lines);
 
+	master_keys_abort(r->master);
 	json_int(j, "active", r->master->history[0]->number);
 	json_str(j, "why", str_trim(lines));
 	log_close();
@@ -149,6 +150,7 @@ static void commit_all(struct master_reload *r)
 
 	push_history(m, r->next);
 	r->next = NULL;
+	master_keys_commit(m);
 	master_tell_all(m, ROLE_KINDS, WORD_COMMIT);
 	master_listen_commit(m, &m->history[0]->settings);
 	counter_add(COUNTER_RELOADS, 1);
@@ -193,6 +195,8 @@ static void prepare_all(struct master_reload *r)
 	}
 	for (unsigned i = 0; i < m->nroles; i++) {
 		m->roles[i].is_prepared = false;
+		if (master_keys_have_changed(m))
+			master_keys_give(&m->roles[i], m->next_keys);
 		(void)master_role_tell(&m->roles[i], &word);
 	}
 	net_timer_start(&r->deadline, MASTER_PREPARE);
@@ -272,13 +276,17 @@ static void loaded(struct net_watch *w, int events)
 	close(w->ev.fd);
 	if (memory >= 0) {
 		r->next = master_snapshot_take(memory, m->next_number, &why);
+		if (r->next && master_keys_read(m, &r->next->settings, &why) < 0)
+			master_snapshot_free(&r->next);
 		if (!r->next)
 			buf_printf(&errors, "%s\n", why.text);
 	}
 	if (!r->next) {
 		refuse(r, buf_str(&errors));
-	} else if (strcmp(r->next->hash, m->history[0]->hash) == 0) {
+	} else if (strcmp(r->next->hash, m->history[0]->hash) == 0 &&
+		   !master_keys_have_changed(m)) {
 		master_snapshot_free(&r->next);
+		master_keys_abort(m);
 		finish(r, 0, STR("nothing has changed\n"));
 	} else if (!restart_needed(r)) {
 		m->next_number++;

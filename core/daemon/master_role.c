@@ -168,6 +168,7 @@ static void introduce(struct master_role *r)
 
 	give_slab(r);
 	(void)master_role_tell(r, &snapshot);
+	master_keys_give(r, m->keys);
 	if (r->kind == ROLE_CONTROL)
 		(void)master_role_tell(r, &(struct role_message){ .word = WORD_LISTENER,
 								  .text = STR("control"),

@@ -50,6 +50,13 @@ static int account_of(const struct settings *s, struct account *out, struct faul
 	return rc;
 }
 
+long privilege_owner(const struct settings *s)
+{
+	struct account who;
+
+	return account_of(s, &who, NULL) < 0 ? -1 : (long)who.uid;
+}
+
 /* own_directory - there, and the account's; only what is missing or root's is changed */
 static int own_directory(const char *path, mode_t mode, struct account who, struct fault *why)
 {

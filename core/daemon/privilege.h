@@ -19,6 +19,8 @@
 int privilege_prepare(const struct settings *s, struct fault *why);
 /* privilege_give_socket - the control socket belongs to the user, and nobody else may connect */
 int privilege_give_socket(const struct settings *s, struct fault *why);
+/* privilege_owner - the uid that the roles will have when root starts us; -1: it cannot be said */
+long privilege_owner(const struct settings *s);
 int privilege_drop(const struct settings *s, struct fault *why);
 
 #endif

@@ -331,6 +331,7 @@ static void obey(struct role *r, const struct role_message *m)
 	case WORD_STOP:
 		stop(r);
 		return;
+	case WORD_KEYS:
 	case WORD_REOPEN:
 	case WORD_ANSWER:
 	case WORD_EVENT:

@@ -53,7 +53,7 @@ struct role_ops {
 	void (*listener)(struct role *r, struct str name, int fd); /* takes fd */
 	void (*listener_gone)(struct role *r, struct str name);
 	void (*word)(struct role *r,
-		     const struct role_message *m); /* REOPEN, ANSWER, EVENT: control alone */
+		     const struct role_message *m); /* REOPEN, ANSWER, EVENT; KEYS */
 	void (*drain)(struct role *r);              /* then role_idle() when nothing is left */
 	void (*stop)(
 		struct role *r); /* now: flush what must be flushed; the process exits after it */

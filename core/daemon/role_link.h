@@ -30,6 +30,7 @@ enum role_word {
 	/* master -> role */
 	WORD_SLAB,              /* fds: shared counters of all roles; a: own slot; b: number of slots; text: role names, NUL-separated */
 	WORD_SNAPSHOT,          /* fds: the committed snapshot; a: generation */
+	WORD_KEYS,              /* spool alone: struct spool_keys as text; before START, or before PREPARE when they changed */
 	WORD_CHANNEL,           /* fds: memory, wake_a, wake_b; peer; a: enum ipc_end of the receiver; no fds: the operator left */
 	WORD_LISTENER,          /* fds: a listening socket; text: name */
 	WORD_LISTENER_GONE,     /* text: name */

@@ -1,6 +1,7 @@
 #include "role.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ static struct {
 	struct queue *queue;
 	struct spool *spool;
 	struct spool_file *file;
+	struct spool_keys *keys, *next_keys; /* until the spool has its copy; to be prepared */
 	struct ipc_channel *edges[QUEUE_EDGES], *delivers[QUEUE_DELIVERS], *control;
 	struct net_timer lock; /* runs while a predecessor holds the lock */
 	uint64_t give_up_us;
@@ -48,6 +50,8 @@ struct spool_options role_spool_options(const struct settings *s)
 		.threads = 3,
 		.gather_us = s->store.gather,
 		.keep_bytes = s->store.reserve,
+		.keys = store.keys,
+		.is_sealing = store.keys && s->spool_sealed,
 	};
 }
 
@@ -103,6 +107,7 @@ static enum step open_spool(struct role *r, struct fault *why)
 	store.spool = spool_open(&o, why);
 	if (!store.spool)
 		return patient && why->sys == EWOULDBLOCK ? STEP_MORE : STEP_ERROR;
+	spool_keys_free(&store.keys);
 	queue_start(store.queue, store.spool);
 	attach();
 	each_channel(ipc_channel_resume);
@@ -125,6 +130,52 @@ static void look_at_lock(struct net_timer *t)
 	}
 }
 
+/* Master keys: those that came last are candidates until a start or a commit makes them count */
+
+static void word(struct role *r, const struct role_message *m)
+{
+	(void)r;
+	if (m->word != WORD_KEYS || m->text.n != sizeof *store.next_keys)
+		return;
+	if (!store.next_keys)
+		store.next_keys = spool_keys_new();
+	memcpy(store.next_keys, m->text.p, sizeof *store.next_keys);
+	sodium_memzero((void *)(uintptr_t)m->text.p, m->text.n);
+}
+
+static void use_keys(void)
+{
+	if (!store.next_keys)
+		return;
+	if (store.spool) {
+		spool_rekey(store.spool, store.next_keys);
+		spool_keys_free(&store.next_keys);
+		return;
+	}
+	spool_keys_free(&store.keys);
+	store.keys = store.next_keys;
+	store.next_keys = NULL;
+}
+
+static int prepare(struct role *r, struct role_state *next, struct buf *errors)
+{
+	struct fault why;
+
+	(void)r, (void)next;
+	if (!store.next_keys || !store.spool ||
+	    spool_rekey_suffices(store.spool, store.next_keys, &why) == 0)
+		return 0;
+	spool_keys_free(&store.next_keys);
+	(void)buf_printf(errors, "%s\n", why.text);
+	return -1;
+}
+
+static void abandon(struct role *r)
+{
+	(void)r;
+	spool_keys_free(&store.next_keys);
+}
+
 static enum step start(struct role *r, struct fault *why)
 {
 	const struct settings *s = &r->state.settings;
@@ -143,6 +194,7 @@ static enum step start(struct role *r, struct fault *why)
 	if (!store.file)
 		return STEP_ERROR;
 	store.role = r;
+	use_keys();
 	store.queue = queue_new(r->loop, &queue);
 	store.give_up_us = net_loop_now(r->loop) + r->patience_us;
 	opened = open_spool(r, why);
@@ -211,6 +263,7 @@ static void commit(struct role *r)
 	struct queue_options o = role_spool_queue_options(&r->state.settings);
 
 	queue_options_set(store.queue, &o);
+	use_keys();
 }
 
 static bool is_quiet(const struct role *r)
@@ -243,7 +296,10 @@ const struct role_ops role_spool_ops = {
 	.channel = channel,
 	.frame = frame,
 	.writable = writable,
+	.prepare = prepare,
 	.commit = commit,
+	.abort = abandon,
+	.word = word,
 	.drain = drain,
 	.stop = stop,
 };

@@ -63,6 +63,8 @@ static const struct rule rules[] = {
 	{ SCMP_SYS(pwritev), DISK }, { SCMP_SYS(pwritev2), DISK }, { SCMP_SYS(ftruncate), DISK }, { SCMP_SYS(fallocate), DISK },
 	{ SCMP_SYS(fadvise64), DISK }, { SCMP_SYS(sync_file_range), DISK }, { SCMP_SYS(flock), DISK }, { SCMP_SYS(fstatfs), DISK },
 	{ SCMP_SYS(statfs), DISK }, { SCMP_SYS(fchmod), DISK }, { SCMP_SYS(faccessat), DISK }, { SCMP_SYS(faccessat2), DISK },
+	/* keys stay in memory */
+	{ SCMP_SYS(mlock), BIT(ROLE_SPOOL) }, { SCMP_SYS(munlock), BIT(ROLE_SPOOL) },
 	/* threads, in the spool alone; clone is restricted to them below */
 	{ SCMP_SYS(set_robust_list), BIT(ROLE_SPOOL) }, { SCMP_SYS(rseq), BIT(ROLE_SPOOL) }, { SCMP_SYS(eventfd2), BIT(ROLE_SPOOL) },
 	{ SCMP_SYS(sched_yield), BIT(ROLE_SPOOL) }, { SCMP_SYS(clock_nanosleep), BIT(ROLE_SPOOL) },

@@ -39,6 +39,8 @@ struct settings {
 	unsigned nlisten;
 	struct str control;  /* path of the control socket */
 	struct str spool;    /* directory */
+	struct str spool_key; /* path of its key file, or "credential:NAME"; empty: it is plain */
+	bool spool_sealed;   /* new messages are, when there is a key; default true */
 	struct str policy;   /* path of the entry file as given; empty: none */
 	struct str *domains; /* ours: their postmaster is always permitted; lower case */
 	unsigned ndomains;

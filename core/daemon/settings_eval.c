@@ -114,7 +114,9 @@ static struct str with_folder(struct eval *e, const struct setting *row, struct 
 {
 	struct str file = STR("file:");
 
-	if (row->type == SETTING_PATH || row->type == SETTING_PATHS)
+	if (row->type == SETTING_KEY && str_has_prefix(text, STR("credential:")))
+		return text;
+	if (row->type == SETTING_PATH || row->type == SETTING_PATHS || row->type == SETTING_KEY)
 		return settings_source_path(e->source, text);
 	if (row->type == SETTING_EVENTS && str_has_prefix(text, file) && text.n > file.n) {
 		struct str path = settings_source_path(e->source, str_drop(text, file.n));

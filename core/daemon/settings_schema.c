@@ -34,6 +34,10 @@ const struct setting settings_schema[] = {
 	  "path of the control socket" },
 	{ "spool", SETTING_PATH, AT(spool), "/var/spool/moongate", 0, 0, RESTART,
 	  "directory of the spool" },
+	{ "spool_key", SETTING_KEY, AT(spool_key), NULL, 0, 0, RESTART,
+	  "file of its master keys (`moongate spool key new`), or \"credential:NAME\"; without it the spool is plain" },
+	{ "spool_sealed", SETTING_FLAG, AT(spool_sealed), "true", 0, 0, RESTART,
+	  "seal new messages when there is a spool_key; false: only open the old ones" },
 	{ "policy", SETTING_PATH, AT(policy), NULL, 0, 0, RELOAD,
 	  "the policy's entry file; every *.lua below its folder belongs to the policy" },
 	{ "domains", SETTING_DOMAINS, LIST(domains, ndomains), NULL, 0, SETTINGS_DOMAINS, RELOAD,
@@ -197,6 +201,7 @@ const char *setting_expected(enum setting_type type)
 		[SETTING_TEXT] = "a string",
 		[SETTING_HOST] = "a string with a host name",
 		[SETTING_PATH] = "a string with a path",
+		[SETTING_KEY] = "a string with a path, or \"credential:NAME\"",
 		[SETTING_HOP] = "a string with a next hop, like \"192.0.2.1:25\"",
 		[SETTING_EVENTS] =
 			"\"stdout\", \"syslog\", \"syslog:/path\", \"none\" or \"file:PATH\"",
@@ -337,6 +342,7 @@ int setting_parse(const struct setting *row, struct settings *s, struct str text
 	case SETTING_TEXT:
 	case SETTING_HOST:
 	case SETTING_PATH:
+	case SETTING_KEY:
 	case SETTING_HOP:
 	case SETTING_EVENTS:
 	case SETTING_LEVEL:

@@ -22,6 +22,7 @@ enum setting_type {             /* in struct settings       in moongate.lua */
 	SETTING_TEXT,           /* struct str               string */
 	SETTING_HOST,           /* struct str               string: a domain name or an address literal */
 	SETTING_PATH,           /* struct str, absolute     string, relative to the settings file */
+	SETTING_KEY,            /* struct str, absolute     string: a path, or "credential:NAME" */
 	SETTING_HOP,            /* struct str               string: a next hop */
 	SETTING_EVENTS,         /* struct str               "stdout", "syslog", "none", "file:PATH" */
 	SETTING_LEVEL,          /* struct str               "debug", "info", "warn", "error" */

@@ -250,7 +250,7 @@ static void a_restart_is_needed_as_the_schema_says(void **state)
 		if (setting_is_list(row->type))
 			*setting_count(row, &after) = 0;
 		else if (row->type == SETTING_FLAG)
-			after.routing_characters = !before.routing_characters;
+			*(bool *)setting_field(row, &after) ^= true;
 		else if (row->type == SETTING_COUNT)
 			(*(uint32_t *)setting_field(row, &after))++;
 		else if (row->type == SETTING_SIZE || row->type == SETTING_DURATION)
