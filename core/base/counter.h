@@ -40,6 +40,8 @@
 	X(SPOOL_FAULTS,        "spool_faults_total",            "write or sync calls that failed") \
 	X(SPOOL_MOVED,         "spool_moved_total",             "messages copied forward so that a segment can be reused") \
 	X(SPOOL_CORRUPT,       "spool_corrupt_total",           "damaged places set aside") \
+	X(QUARANTINE_EXPIRED,  "quarantine_expired_total",      "quarantined messages dropped because their time was over") \
+	X(QUARANTINE_FULL,     "quarantine_full_total",         "submissions refused because the quarantine was full") \
 	X(QUEUE_LEASES,        "queue_leases_total",            "messages leased to a deliver process") \
 	X(DELIVERED,           "delivery_delivered_total",      "recipients delivered") \
 	X(DEFERRED,            "delivery_deferred_total",       "recipient attempts that will be tried again") \
@@ -58,6 +60,8 @@
 	X(QUEUE_RECIPIENTS,    "queue_recipients",              "recipients not yet delivered") \
 	X(QUEUE_DESTINATIONS,  "queue_destinations",            "destinations with mail") \
 	X(QUEUE_HELD,          "queue_held",                    "messages held") \
+	X(QUARANTINE_MESSAGES, "quarantine_messages",           "messages in the quarantine") \
+	X(QUARANTINE_BYTES,    "quarantine_bytes",              "what they fill") \
 	X(SPOOL_SEGMENTS_FREE, "spool_segments_free",           "segments ready for reuse") \
 	X(SPOOL_SEGMENTS,      "spool_segments",                "segments in all") \
 	X(SPOOL_SLOTS_FREE,    "spool_slots_free",              "slots for big messages that are free") \

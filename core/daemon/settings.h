@@ -76,9 +76,15 @@ struct settings {
 	struct {
 		uint64_t first, longest; /* first retry 5 min, longest 4 h; jitter is the queue's */
 		uint64_t expire;         /* 5 d */
-		uint32_t concurrency;    /* per destination, 20 */
-		uint32_t total;          /* attempts at once per deliver process, 500 */
+		/* the first wait of each class of failure; 0: its default by `first` */
+		uint64_t connect, broken, greylist, rate, policy;
+		uint32_t concurrency, concurrency_least; /* per destination, 20 and 1 */
+		uint32_t total; /* attempts at once per deliver process, 500 */
 	} retry;
+	struct {
+		uint64_t bytes; /* 1 GiB */
+		uint64_t ttl;   /* 30 d */
+	} quarantine;
 	struct {
 		uint64_t segment;  /* bytes, 128 MiB */
 		uint32_t segments; /* at most, 64 */

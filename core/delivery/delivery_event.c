@@ -1,6 +1,7 @@
 #include "delivery_stage.h"
 
 #include "counter.h"
+#include "delivery_cause.h"
 #include "log.h"
 
 static const char *const names[] = {
@@ -45,6 +46,10 @@ static void add_said(struct json *j, const struct delivery_lease *l, const struc
 		json_str(j, "stage", str_of(smtp_stage_name(r->stage)));
 	if (r->is_unsure)
 		json_bool(j, "unsure", true);
+	if (r->outcome == IPC_OUTCOME_DEFER)
+		json_str(j, "cause",
+			 str_of(ipc_cause_name[delivery_cause(r->is_reply, r->rule.n > 0, r->code,
+							      r->esc, r->text)]));
 	if (r->retry_us && r->outcome == IPC_OUTCOME_DEFER)
 		json_num(j, "retry", (double)r->retry_us / 1e6);
 	if (r->outcome == IPC_OUTCOME_ROUTE)

@@ -12,8 +12,8 @@
  *                                REPORT --ROUTED or RESULT sent--> SPARE
  *
  * delivery_lease_go() walks; each stage says MORE when it has to wait. What cannot be worked on
- * (we drain, or the frame makes no sense) enters REPORT at once without a recipient: the spool
- * then knows that nothing was tried.
+ * (we drain, or the frame makes no sense) enters REPORT at once without a recipient. A lease that
+ * came while we drain is given back: due again at once, elsewhere.
  */
 #include "delivery_lease.h"
 
@@ -21,6 +21,7 @@
 #include <stdlib.h>
 
 #include "counter.h"
+#include "delivery_cause.h"
 #include "delivery_core.h"
 #include "delivery_session.h"
 #include "delivery_stage.h"
@@ -172,8 +173,8 @@ static struct delivery_lease *begin(struct delivery *d, uint64_t tag)
 
 	assert(l->phase == LEASE_SPARE && !l->session && !l->generation && !l->tx.arena);
 	l->tag = tag;
-	l->is_route = l->is_expired = l->is_started = l->is_retried = l->is_asking = l->has_answer =
-		false;
+	l->is_route = l->is_expired = l->is_returned = l->is_started = l->is_retried =
+		l->is_asking = l->has_answer = false;
 	l->rcpts = NULL;
 	l->nrcpts = l->undecided = 0;
 	l->envelope = (struct envelope){ 0 };
@@ -212,6 +213,7 @@ static bool decode(struct delivery_lease *l, struct str payload)
 	for (unsigned i = 0; i < in->nrcpts; i++)
 		l->rcpts[i] = (struct delivery_rcpt){ .index = in->rcpts[i].index,
 						      .attempts = in->rcpts[i].attempts,
+						      .vars = in->rcpts[i].vars,
 						      .outcome = DELIVERY_UNDECIDED };
 	l->nrcpts = l->undecided = in->nrcpts;
 	return true;
@@ -259,6 +261,7 @@ void delivery_lease_take(struct delivery *d, const struct ipc_frame *frame)
 		return; /* lent twice: the first one answers */
 	l = begin(d, frame->tag);
 	l->is_route = frame->type == IPC_ROUTE;
+	l->is_returned = d->is_draining;
 	enter(l, LEASE_REPORT);
 	if (!d->is_draining && d->nleases <= DELIVERY_LEASES && !decode(l, frame->payload)) {
 		(void)fault_set(&why, "tag %llu", (unsigned long long)frame->tag);
@@ -325,8 +328,8 @@ static void view_rcpt(struct delivery_lease *l, struct delivery_rcpt *r)
 	r->view->original = r->envelope->original.n > 0 ? r->envelope->original : address.text;
 	r->view->route = r->envelope->route;
 	r->view->attempts = r->attempts;
-	if (r->envelope->vars.n > 0)
-		(void)policy_vars_unpack(&r->view->vars, r->envelope->vars);
+	(void)policy_vars_unpack(&r->view->vars, r->vars.n > 0 ? r->vars : r->envelope->vars);
+	r->view->vars.is_changed = false;
 }
 
 /* view_init - hooks see the recipients of this lease, and the rest as it was stored */
@@ -435,6 +438,11 @@ void delivery_lease_go(struct delivery_lease *l)
 		list_append(&l->delivery->unsent, &l->unsent);
 }
 
+struct fitting { /* how much is said, so that it fits one frame */
+	size_t text;
+	bool has_vars; /* of the recipients */
+};
+
 static struct str reported_text(struct delivery_lease *l, const struct delivery_rcpt *r)
 {
 	struct str text;
@@ -447,7 +455,32 @@ static struct str reported_text(struct delivery_lease *l, const struct delivery_
 	return text.p ? text : STR_NONE;
 }
 
-static void fill(struct delivery_lease *l, size_t text_most)
+static struct str changed(const struct policy_vars *v)
+{
+	return v->is_changed ? policy_vars_packed(v) : STR_NONE;
+}
+
+static struct ipc_outcome_of outcome_of(struct delivery_lease *l, const struct delivery_rcpt *r,
+					const struct fitting *fitting)
+{
+	bool waits = r->outcome == IPC_OUTCOME_DEFER;
+
+	return (struct ipc_outcome_of){
+		.index = r->index,
+		.outcome = r->outcome,
+		.code = r->code,
+		.text = str_head(reported_text(l, r), fitting->text),
+		.key = r->key,
+		.next_hop = r->next_hop,
+		.retry_us = waits ? r->retry_us : 0,
+		.cause =
+			waits ? delivery_cause(r->is_reply, r->rule.n > 0, r->code, r->esc, r->text)
+			      : IPC_CAUSE_OTHER,
+		.vars = fitting->has_vars && r->view ? changed(&r->view->vars) : STR_NONE,
+	};
+}
+
+static void fill(struct delivery_lease *l, const struct fitting *fitting)
 {
 	struct ipc_result *out = &l->delivery->result;
 
@@ -456,18 +489,10 @@ static void fill(struct delivery_lease *l, size_t text_most)
 		const struct delivery_rcpt *r = &l->rcpts[i];
 
 		assert(r->outcome != DELIVERY_UNDECIDED);
-		out->outcomes[out->noutcomes++] = (struct ipc_outcome_of){
-			.index = r->index,
-			.outcome = r->outcome,
-			.code = r->code,
-			.text = str_head(reported_text(l, r), text_most),
-			.key = r->key,
-			.next_hop = r->next_hop,
-			.retry_us = r->outcome == IPC_OUTCOME_DEFER ? r->retry_us : 0,
-		};
+		out->outcomes[out->noutcomes++] = outcome_of(l, r, fitting);
 	}
-	out->vars =
-		l->tx.arena && l->tx.vars.is_changed ? policy_vars_packed(&l->tx.vars) : STR_NONE;
+	out->vars = l->tx.arena ? changed(&l->tx.vars) : STR_NONE;
+	out->is_returned = l->is_returned;
 	out->bounce = buf_str(&l->bounce);
 	out->has_bounce = out->bounce.n > 0;
 }
@@ -476,12 +501,14 @@ static void fill(struct delivery_lease *l, size_t text_most)
 static void encode(struct delivery_lease *l)
 {
 	struct delivery *d = l->delivery;
-	const size_t most[] = { IPC_REPLY_TEXT, TEXT_CUT };
+	const struct fitting all[] = { { IPC_REPLY_TEXT, true },
+				       { TEXT_CUT, true },
+				       { TEXT_CUT, false } };
 	bool fits = false;
 
-	for (size_t i = 0; i < COUNT(most) && !fits; i++) {
+	for (size_t i = 0; i < COUNT(all) && !fits; i++) {
 		buf_reset(&d->out);
-		fill(l, most[i]);
+		fill(l, &all[i]);
 		fits = ipc_result_encode(&d->out, &d->result) &&
 		       buf_len(&d->out) <= ipc_channel_max(d->spool);
 	}
@@ -490,7 +517,7 @@ static void encode(struct delivery_lease *l)
 	buf_reset(&d->out);
 	d->result.noutcomes = 0;
 	d->result.vars = d->result.bounce = STR_NONE;
-	d->result.has_bounce = false;
+	d->result.is_returned = d->result.has_bounce = false;
 	fits = ipc_result_encode(&d->out, &d->result);
 	assert(fits);
 }

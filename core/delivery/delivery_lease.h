@@ -43,6 +43,7 @@ enum lease_phase {
 
 struct delivery_rcpt {
 	uint32_t index, attempts; /* in the envelope; made before this lease */
+	struct str vars;          /* as last stored; empty: those of the envelope */
 	const struct envelope_rcpt *envelope;
 	struct policy_rcpt *view;
 	struct policy_result
@@ -82,7 +83,7 @@ struct delivery_file {
 struct delivery_lease {
 	struct delivery *delivery;
 	enum lease_phase phase;
-	bool is_route, is_expired, is_started, is_retried, is_asking, has_answer;
+	bool is_route, is_expired, is_returned, is_started, is_retried, is_asking, has_answer;
 	struct list node; /* in all, or among the spares */
 	struct list unsent, reading, waiting;
 	struct map_node by_tag;

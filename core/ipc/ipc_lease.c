@@ -1,14 +1,20 @@
 #include "ipc_lease.h"
 
+const char *const ipc_cause_name[IPC_CAUSES] = {
+	[IPC_CAUSE_OTHER] = "other",   [IPC_CAUSE_CONNECT] = "connect",
+	[IPC_CAUSE_BROKEN] = "broken", [IPC_CAUSE_GREYLIST] = "greylist",
+	[IPC_CAUSE_RATE] = "rate",     [IPC_CAUSE_POLICY] = "policy",
+};
+
 /*
  * lease   = id u16(variant) u8(is_expired) str(envelope) str(next_hop) str(key) str(header)
  *           u64(body_length) str(body) str(vars) str(last)
- *           u16(count) 1*1000( u32(index) u32(attempts) )
- * result  = u16(count) *1000outcome str(vars) u8(has_bounce) [ str(bounce) ]
- * outcome = u32(index) u8(outcome) u16(code) same(text)
+ *           u16(count) 1*1000( u32(index) u32(attempts) str(vars) )
+ * result  = u16(count) *1000outcome str(vars) u8(is_returned) u8(has_bounce) [ str(bounce) ]
+ * outcome = u32(index) u8(outcome) u16(code) same(text) same(vars)
  *           [ same(key) same(next_hop) ]       ; only of ROUTE
- *           [ u64(retry) ]                     ; only of DEFER
- * same    = u8(1)                              ; as that of the outcome before
+ *           [ u64(retry) u8(cause) ]           ; only of DEFER
+ * same    = u8(1)                              ; as that of the outcome before (vars: empty)
  *         / u8(0) str
  */
 
@@ -30,7 +36,8 @@ static bool put_lease(struct buf *b, const struct ipc_lease *l)
 	    !wire_u16(b, (uint16_t)l->nrcpts))
 		return false;
 	for (unsigned i = 0; i < l->nrcpts; i++)
-		if (!wire_u32(b, l->rcpts[i].index) || !wire_u32(b, l->rcpts[i].attempts))
+		if (!wire_u32(b, l->rcpts[i].index) || !wire_u32(b, l->rcpts[i].attempts) ||
+		    l->rcpts[i].vars.n > IPC_VARS || !wire_str(b, l->rcpts[i].vars))
 			return false;
 	return true;
 }
@@ -74,6 +81,7 @@ bool ipc_lease_decode(struct str payload, struct ipc_lease *out)
 	for (unsigned i = 0; i < out->nrcpts; i++) {
 		out->rcpts[i].index = wire_get_u32(&w);
 		out->rcpts[i].attempts = wire_get_u32(&w);
+		out->rcpts[i].vars = wire_get_str(&w, IPC_VARS);
 	}
 	return wire_is_end(&w);
 }
@@ -83,8 +91,8 @@ static bool is_outcome(const struct ipc_outcome_of *o)
 	bool is_route = o->outcome == IPC_OUTCOME_ROUTE;
 
 	return o->outcome < IPC_OUTCOMES && o->code <= 599 && o->text.n <= IPC_REPLY_TEXT &&
-	       o->key.n <= IPC_NEXT_HOP && o->next_hop.n <= IPC_NEXT_HOP &&
-	       (!is_route || (o->key.n > 0 && o->next_hop.n > 0));
+	       o->cause < IPC_CAUSES && o->vars.n <= IPC_VARS && o->key.n <= IPC_NEXT_HOP &&
+	       o->next_hop.n <= IPC_NEXT_HOP && (!is_route || (o->key.n > 0 && o->next_hop.n > 0));
 }
 
 static bool put_same(struct buf *b, struct str s, struct str before)
@@ -105,7 +113,7 @@ struct crossed {
 static bool put_outcome(struct buf *b, const struct ipc_outcome_of *o, struct crossed *before)
 {
 	if (!is_outcome(o) || !wire_u32(b, o->index) || !wire_u8(b, (uint8_t)o->outcome) ||
-	    !wire_u16(b, o->code) || !put_same(b, o->text, before->text))
+	    !wire_u16(b, o->code) || !put_same(b, o->text, before->text) || !put_same(b, o->vars, STR_NONE))
 		return false;
 	before->text = o->text;
 	if (o->outcome == IPC_OUTCOME_ROUTE) {
@@ -115,20 +123,22 @@ static bool put_outcome(struct buf *b, const struct ipc_outcome_of *o, struct cr
 		before->key = o->key;
 		before->next_hop = o->next_hop;
 	}
-	return o->outcome != IPC_OUTCOME_DEFER || wire_u64(b, o->retry_us);
+	return o->outcome != IPC_OUTCOME_DEFER ||
+	       (wire_u64(b, o->retry_us) && wire_u8(b, (uint8_t)o->cause));
 }
 
 static bool put_result(struct buf *b, const struct ipc_result *r)
 {
 	struct crossed before = { .text = STR_NONE };
 
-	if (r->noutcomes > IPC_LEASE_RCPTS || r->vars.n > IPC_VARS || r->bounce.n > IPC_FRAME_MAX ||
+	if (r->noutcomes > IPC_LEASE_RCPTS || (r->is_returned && r->noutcomes) ||
+	    r->vars.n > IPC_VARS || r->bounce.n > IPC_FRAME_MAX ||
 	    !wire_u16(b, (uint16_t)r->noutcomes))
 		return false;
 	for (unsigned i = 0; i < r->noutcomes; i++)
 		if (!put_outcome(b, &r->outcomes[i], &before))
 			return false;
-	return wire_str(b, r->vars) && wire_u8(b, r->has_bounce) &&
+	return wire_str(b, r->vars) && wire_u8(b, r->is_returned) && wire_u8(b, r->has_bounce) &&
 	       (!r->has_bounce || wire_str(b, r->bounce));
 }
 
@@ -157,12 +167,15 @@ static void get_outcome(struct wire *w, struct ipc_outcome_of *o, struct crossed
 	o->outcome = w->bad ? IPC_OUTCOME_DEFER : (enum ipc_outcome)outcome;
 	o->code = wire_get_u16(w);
 	o->text = before->text = get_same(w, IPC_REPLY_TEXT, before->text);
+	o->vars = get_same(w, IPC_VARS, STR_NONE);
 	if (o->outcome == IPC_OUTCOME_ROUTE) {
 		o->key = before->key = get_same(w, IPC_NEXT_HOP, before->key);
 		o->next_hop = before->next_hop = get_same(w, IPC_NEXT_HOP, before->next_hop);
 	}
-	if (o->outcome == IPC_OUTCOME_DEFER)
+	if (o->outcome == IPC_OUTCOME_DEFER) {
 		o->retry_us = wire_get_u64(w);
+		o->cause = (enum ipc_cause)wire_get_u8(w);
+	}
 	w->bad |= !is_outcome(o);
 }
 
@@ -177,6 +190,8 @@ bool ipc_result_decode(struct str payload, struct ipc_result *out)
 	for (unsigned i = 0; i < out->noutcomes && !w.bad; i++)
 		get_outcome(&w, &out->outcomes[i], &before);
 	out->vars = wire_get_str(&w, IPC_VARS);
+	out->is_returned = get_flag(&w);
+	w.bad |= out->is_returned && out->noutcomes;
 	out->has_bounce = get_flag(&w);
 	out->bounce = out->has_bounce ? wire_get_str(&w, IPC_FRAME_MAX) : STR_NONE;
 	return wire_is_end(&w);

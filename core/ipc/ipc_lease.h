@@ -18,6 +18,7 @@
 #define IPC_NEXT_HOP    256 /* text of a next hop or key */
 #define IPC_READ_MAX    (64 * 1024)
 #define IPC_VARS        (24 * 1024) /* packed */
+#define IPC_RCPT_VARS   (24 * 1024) /* stored of all recipients of a message together */
 
 /* clang-format off */
 enum ipc_lease_type {
@@ -38,7 +39,20 @@ enum ipc_outcome {
 	IPC_OUTCOME_HOLD,       /* keep, do not schedule; text says why */
 	IPC_OUTCOMES
 };
+
+/* Why a recipient has to wait: each class has its own schedule, and its own lesson about how many
+ * connections its destination bears. */
+enum ipc_cause {
+	IPC_CAUSE_OTHER,        /* a 4xx reply, or trouble of our own */
+	IPC_CAUSE_CONNECT,      /* nobody could be reached */
+	IPC_CAUSE_BROKEN,       /* the connection broke, or the other side fell silent */
+	IPC_CAUSE_GREYLIST,     /* come again in a few minutes */
+	IPC_CAUSE_RATE,         /* too much, too fast: 421, 4.7.x */
+	IPC_CAUSE_POLICY,       /* our own policy said so */
+	IPC_CAUSES
+};
 /* clang-format on */
+extern const char *const ipc_cause_name[IPC_CAUSES];
 
 struct ipc_lease {
 	struct id id;
@@ -55,6 +69,7 @@ struct ipc_lease {
 	struct {
 		uint32_t index;    /* into the envelope's recipients */
 		uint32_t attempts; /* made so far */
+		struct str vars;   /* packed, as last stored; empty: those of the envelope */
 	} rcpts[IPC_LEASE_RCPTS];
 };
 
@@ -65,8 +80,10 @@ struct ipc_outcome_of {
 	struct str text; /* "5.1.1 no such user", at most IPC_REPLY_TEXT bytes */
 	/* Of ROUTE, both not empty; of any other outcome they do not cross. */
 	struct str key, next_hop;
-	/* Of DEFER: 0 = the schedule decides; of any other outcome it does not cross. */
+	/* Of DEFER: 0 = the schedule decides; of any other outcome they do not cross. */
 	uint64_t retry_us;
+	enum ipc_cause cause;
+	struct str vars; /* packed, when a hook changed them; else empty */
 };
 
 /* Recipients of the lease that no outcome names were not tried: they are due again. */
@@ -74,6 +91,8 @@ struct ipc_result {
 	unsigned noutcomes;
 	struct ipc_outcome_of outcomes[IPC_LEASE_RCPTS];
 	struct str vars; /* packed, when a hook changed them; else empty */
+	/* its process drains and has not looked at it: due again at once, elsewhere. No outcomes. */
+	bool is_returned;
 	bool has_bounce;
 	struct str bounce; /* an encoded ipc_submit, committed in one batch with these outcomes */
 };

@@ -6,6 +6,7 @@
 #include "counter.h"
 #include "ipc_carry.h"
 #include "log.h"
+#include "queue_kept.h"
 
 #define OUT_MAX IPC_FRAME_MAX
 
@@ -53,6 +54,17 @@ static void finish(struct queue *q, struct queue_message *m)
 	queue_message_remove(&q->index, m);
 }
 
+void queue_drop(struct queue *q, struct queue_message *m)
+{
+	gauge_move(GAUGE_QUEUE_RECIPIENTS, -(int64_t)m->left);
+	for (unsigned i = 0; i < m->nrcpts; i++)
+		queue_rcpt(m, i)->job = NULL;
+	for (struct queue_job *j = &m->job; j; j = j->next)
+		queue_job_place(&q->index, j, PLACE_LEASED); /* nobody takes it from there */
+	m->left = 0;
+	queue_progress(q, m);
+}
+
 void queue_pin(struct queue_message *m)
 {
 	m->pins++;
@@ -96,7 +108,7 @@ static void recovered_job(struct queue *q, struct queue_job *j, uint32_t slack)
 {
 	uint32_t now = queue_now(q);
 
-	if (j->place == PLACE_HELD)
+	if (j->place == PLACE_HELD || j->place == PLACE_QUARANTINED)
 		return;
 	if (j->due) {
 		if (j->due > now && j->due - now > slack)
@@ -115,6 +127,8 @@ void queue_restore(struct queue *q, struct queue_message *m, const struct spool_
 	if (!queue_state_read(q, m, &a->state))
 		log_fault(LOG_LEVEL_WARN, "queue.state_unreadable", "the message is routed anew",
 			  NULL);
+	m->sender = queue_sender(a->envelope);
+	queue_kept_found(q, m, a);
 	queue_message_add(&q->index, m);
 	for (struct queue_job *j = &m->job; j; j = j->next)
 		recovered_job(q, j, slack);
@@ -129,7 +143,7 @@ static struct spool_handle *recovered(void *arg, const struct spool_found *found
 	uint32_t now = queue_now(q);
 	struct queue_message *m =
 		queue_message_new(&found->id, found->variant, found->accept->recipients,
-				  created > now ? now : created);
+				  created == 0 || created > now ? now : created);
 
 	if (!m)
 		return NULL;
@@ -435,6 +449,7 @@ void queue_deliver_channel(struct queue *q, unsigned index, struct ipc_channel *
 		return;
 	queue_lease_lost(q, index);
 	q->delivers[index].channel = c;
+	q->delivers[index].is_draining = false;
 	queue_soon(q);
 }
 

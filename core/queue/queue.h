@@ -8,9 +8,9 @@
  *             returns its leases to due. Nothing is scheduled before its ACCEPT is durable. An
  *             index that cannot grow answers 452.
  * Bounds      200 bytes per message and 16 per further recipient; concurrency per destination;
- *             leases per channel.
- * Read next   queue_index.h, the index; queue_sched.c, queue_lease.c, queue_submit.c,
- *             queue_verbs.c.
+ *             leases per channel; bytes and time in the quarantine.
+ * Read next   queue_index.h, the index; queue_line.h and queue_flow.h, whose turn it is and how
+ *             many at once; queue_sched.c, queue_lease.c, queue_submit.c, queue_verbs.c.
  */
 #ifndef QUEUE_H
 #define QUEUE_H
@@ -26,7 +26,10 @@
 
 struct queue_options {
 	uint64_t retry_first_us, retry_longest_us, expire_us;
-	uint32_t concurrency;  /* per destination */
+	uint64_t retry_cause_us[IPC_CAUSES]; /* the first wait of each class; 0: retry_first_us */
+	uint32_t concurrency;                /* per destination, at most */
+	uint32_t concurrency_least;          /* 0: 1 */
+	uint64_t quarantine_bytes, quarantine_ttl_us;
 	uint32_t total;        /* leases per deliver process */
 	unsigned delivers;     /* processes among which keys are shared out */
 	uint64_t route_ttl_us; /* 1 h: then route is asked again */

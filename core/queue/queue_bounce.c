@@ -95,7 +95,7 @@ static unsigned finish_for_now(struct queue_message *m, const struct ipc_result 
 
 		if (o->outcome != IPC_OUTCOME_DONE && o->outcome != IPC_OUTCOME_FAIL)
 			continue;
-		m->rcpts[o->index].state =
+		queue_rcpt(m, o->index)->state =
 			o->outcome == IPC_OUTCOME_DONE ? QUEUE_RCPT_DONE : QUEUE_RCPT_FAILED;
 		left--;
 	}
@@ -105,7 +105,7 @@ static unsigned finish_for_now(struct queue_message *m, const struct ipc_result 
 static void undo(struct queue_message *m, const struct ipc_result *r)
 {
 	for (unsigned i = 0; i < r->noutcomes; i++)
-		m->rcpts[r->outcomes[i].index].state = QUEUE_RCPT_LEFT;
+		queue_rcpt(m, r->outcomes[i].index)->state = QUEUE_RCPT_LEFT;
 }
 
 /* after - the progress that commits with the bounce */
@@ -190,7 +190,7 @@ bool queue_bounce_begin(struct queue *q, struct queue_job *j, struct str payload
 		return false;
 	b->queue = q;
 	b->job = j;
-	b->message = j->message;
+	b->message = queue_message_of(j);
 	b->length = payload.n;
 	memcpy(b->payload, payload.p, payload.n);
 	list_init(&b->flight.node);

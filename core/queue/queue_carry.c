@@ -89,6 +89,7 @@ static void landed(struct spool_submit *s, enum spool_outcome outcome,
 		tell(m);
 		counter_add(COUNTER_SPOOL_MESSAGES, 1);
 		queue_restore(q, m, &c->variants[i].accept);
+		queue_unpin(q, m);
 		queue_progress(q, m);
 	}
 	answer(c, outcome, why);

@@ -49,23 +49,53 @@ static bool is_lent(const struct queue_job *j)
 	return j->place == PLACE_ROUTING || j->place == PLACE_LEASED;
 }
 
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+static bool is_in_line(const struct queue_line *l, const struct list *wanted)
+{
+	for (const struct list *turn = l->turns.next; turn != &l->turns; turn = turn->next)
+		if (is_in(&LIST_ITEM(turn, struct queue_lane, turn)->jobs, wanted))
+			return true;
+	return false;
+}
+
+static void check_line(const struct queue_line *l)
+{
+	unsigned jobs = 0, lanes = 0;
+
+	for (const struct list *turn = l->turns.next; turn != &l->turns; turn = turn->next) {
+		const struct queue_lane *lane = LIST_ITEM(turn, struct queue_lane, turn);
+
+		jobs += length(&lane->jobs);
+		lanes += lane != &l->common;
+	}
+	assert(jobs == l->count && lanes == l->nlanes && lanes <= QUEUE_LANES);
+}
+
+static bool is_in_heap(const struct queue_job *j)
+{
+	return j->place == PLACE_WAITING || j->place == PLACE_QUARANTINED;
+}
+
 /* ---- jobs ------------------------------------------------------------------------------------ */
 
 /* check_place - job->place says where the node is */
 static void check_place(const struct queue_index *x, const struct queue_job *j)
 {
-	bool is_listed = !list_is_empty(&j->node);
+	bool is_listed = !is_in_heap(j) && !list_is_empty(&j->at.node);
 
 	switch ((enum queue_place)j->place) {
 	case PLACE_UNROUTED:
-		assert(is_listed && is_in(&x->unrouted, &j->node));
+		assert(is_listed && is_in_line(&x->unrouted, &j->at.node));
 		break;
 	case PLACE_READY:
-		assert(is_listed && j->destination && is_in(&j->destination->ready, &j->node));
+		assert(is_listed && j->destination &&
+		       is_in_line(&j->destination->ready, &j->at.node));
 		break;
 	case PLACE_WAITING:
-		assert(!is_listed && j->heap >= 1 && j->heap <= x->waiting.count);
-		assert(x->waiting.jobs[j->heap] == j);
+	case PLACE_QUARANTINED:
+		assert(j->at.heap >= 1 && j->at.heap <= x->waiting.count);
+		assert(x->waiting.jobs[j->at.heap] == j);
 		break;
 	case PLACE_ROUTING:
 	case PLACE_LEASED:
@@ -84,7 +114,7 @@ static void check_jobs(const struct queue_index *x, const struct queue_message *
 	for (const struct queue_job *j = &m->job; j; j = j->next) {
 		unsigned n = queue_job_count(j);
 
-		assert(j->message == m);
+		assert(queue_message_of(j) == m);
 		check_place(x, j);
 		in_jobs += n;
 		if (n == 0 && !m->is_over) /* only the message's own one may be empty */
@@ -98,9 +128,9 @@ static void check_message(const struct queue_index *x, const struct queue_messag
 	unsigned left = 0;
 
 	for (unsigned i = 0; i < m->nrcpts; i++) {
-		if (!m->rcpts[i].job)
+		if (!queue_rcpt(m, i)->job)
 			continue;
-		assert(m->rcpts[i].state == QUEUE_RCPT_LEFT);
+		assert(queue_rcpt(m, i)->state == QUEUE_RCPT_LEFT);
 		left++;
 	}
 	assert(left == m->left);
@@ -115,7 +145,7 @@ static void check_heap(const struct queue_heap *h)
 	for (uint32_t i = 2; i <= h->count; i++)
 		assert(h->jobs[i / 2]->due <= h->jobs[i]->due);
 	for (uint32_t i = 1; i <= h->count; i++)
-		assert(h->jobs[i]->heap == i && h->jobs[i]->place == PLACE_WAITING);
+		assert(h->jobs[i]->at.heap == i && is_in_heap(h->jobs[i]));
 }
 
 /* ---- destinations ---------------------------------------------------------------------------- */
@@ -123,7 +153,6 @@ static void check_heap(const struct queue_heap *h)
 static void check_destination(const struct queue *q, const struct queue_destination *d)
 {
 	unsigned jobs = 0, active = 0;
-	bool is_wanted = !list_is_empty(&d->ready) && d->active < q->o.concurrency;
 
 	EACH_MESSAGE(m, &q->index)
 	for (const struct queue_job *j = &m->job; j; j = j->next)
@@ -133,10 +162,9 @@ static void check_destination(const struct queue *q, const struct queue_destinat
 	active += l->state != LEASE_FREE && l->destination == d;
 	assert(jobs == d->jobs && active == d->active && jobs + active > 0);
 	assert(d->deliver < q->o.delivers);
-	if (is_wanted)
+	if (queue_sched_is_wanted(q, d))
 		assert(is_in(&q->delivers[d->deliver].turns, &d->turn));
-	for (const struct list *node = d->ready.next; node != &d->ready; node = node->next)
-		assert(LIST_ITEM(node, struct queue_job, node)->destination == d);
+	check_line(&d->ready);
 }
 
 static void check_destinations(const struct queue *q)
@@ -167,7 +195,7 @@ static void check_lease(const struct queue_lease *l)
 		return;
 	}
 	assert(l->job && l->job->place == (l->is_route ? PLACE_ROUTING : PLACE_LEASED));
-	assert(!l->job->message->is_over && queue_job_count(l->job) > 0);
+	assert(!queue_message_of(l->job)->is_over && queue_job_count(l->job) > 0);
 	assert(l->destination == (l->is_route ? NULL : l->job->destination));
 	if (l->state == LEASE_UNSENT)
 		assert(is_in(&d->unsent, &l->node));
@@ -222,15 +250,19 @@ static void check_edge(const struct queue_edge *e)
 void queue_check(const struct queue *q)
 {
 	const struct queue_index *x = &q->index;
-	unsigned held = 0;
+	unsigned held = 0, quarantined = 0;
 
 	EACH_MESSAGE(m, x)
 	{
 		check_message(x, m);
-		for (const struct queue_job *j = &m->job; j; j = j->next)
+		for (const struct queue_job *j = &m->job; j; j = j->next) {
 			held += j->place == PLACE_HELD;
+			quarantined += j->place == PLACE_QUARANTINED;
+		}
 	}
 	assert(q->submitting ? held <= x->held : held == x->held);
+	assert(q->submitting ? quarantined <= x->quarantined : quarantined == x->quarantined);
+	check_line(&x->unrouted);
 	check_heap(&x->waiting);
 	check_destinations(q);
 	for (unsigned i = 0; i < QUEUE_DELIVERS; i++)

@@ -22,6 +22,7 @@
 #define QUEUE_ROUTES  512 /* of them for ROUTE */
 #define QUEUE_READS   256
 #define QUEUE_STREAMS 192
+#define QUEUE_LOOK    16   /* destinations looked at for a lease, while places are few */
 #define QUEUE_RUN     256  /* leases given out per turn; as many again for ROUTE */
 #define QUEUE_SWEEP   1024 /* messages that a verb looks at per turn */
 #define QUEUE_ASKS    8
@@ -64,6 +65,7 @@ struct queue_deliver {
 	struct list unanswered;     /* pieces that found no room in the ring */
 	struct queue_lease *leases; /* QUEUE_LEASES, made with the first channel */
 	unsigned out, routes, reads;
+	bool is_draining; /* it gave a lease back: no more for it, until its successor comes */
 };
 
 struct queue_stream { /* a slot being written by an edge */
@@ -116,6 +118,8 @@ void queue_soon(struct queue *q); /* run at the end of this turn */
 /* run at the end of the next turn: the peers are heard in between */
 void queue_later(struct queue *q);
 uint32_t queue_now(const struct queue *q); /* seconds */
+/* queue_drop - its recipients are finished, and nobody is told */
+void queue_drop(struct queue *q, struct queue_message *m);
 void queue_pin(struct queue_message *m);
 void queue_unpin(struct queue *q, struct queue_message *m);
 /* queue_progress - some recipients of m changed: finish it, or have its state written lazily */
@@ -130,10 +134,13 @@ void queue_sched_run(struct queue *q); /* due jobs, then leases as long as there
 uint64_t queue_sched_next(const struct queue *q); /* monotonic microseconds, or UINT64_MAX */
 /* READY, and its destination's turn comes */
 void queue_sched_ready(struct queue *q, struct queue_job *j);
+struct queue_flow_limits queue_sched_limits(const struct queue *q);
+/* it has mail that may go out now */
+bool queue_sched_is_wanted(const struct queue *q, const struct queue_destination *d);
 /* a place became free there */
 void queue_sched_offer(struct queue *q, struct queue_destination *d);
-/* microseconds until the next attempt, with jitter */
-uint64_t queue_sched_retry(const struct queue *q, unsigned attempts);
+/* microseconds until the next attempt after that many, with jitter */
+uint64_t queue_sched_retry(const struct queue *q, unsigned attempts, enum ipc_cause cause);
 /* WAITING, as after a first failure */
 void queue_sched_retry_job(struct queue *q, struct queue_job *j);
 /*
@@ -149,6 +156,8 @@ bool queue_lease_dispatch(struct queue *q, unsigned deliver, struct queue_job *j
 void queue_lease_lost(struct queue *q, unsigned deliver); /* the channel is gone */
 struct queue_lease *queue_lease_find(struct queue *q, unsigned deliver, uint64_t tag);
 void queue_lease_end(struct queue *q, struct queue_lease *l);
+/* queue_lease_return - ended, and due again as if it had never been lent */
+void queue_lease_return(struct queue *q, struct queue_lease *l);
 void queue_lease_flush(struct queue *q, unsigned deliver); /* the channel has room */
 void queue_lease_fini(struct queue *q, unsigned deliver);
 

@@ -30,6 +30,11 @@ void queue_result_soften(struct ipc_result *r);
  */
 void queue_result_apply(struct queue *q, struct queue_job *j, const struct ipc_result *r);
 
+/* queue_vars.c: what delivery hooks wrote */
+/* queue_vars_store - beyond IPC_RCPT_VARS, those of the recipients stay as they were, with an event */
+void queue_vars_store(struct queue *q, struct queue_message *m, const struct ipc_result *r);
+struct str queue_vars_of(const struct queue_message *m, unsigned rcpt); /* packed, or empty */
+
 /* queue_bounce.c */
 /*
  * queue_bounce_begin - a copy of the answer, to be applied when its bounce is durable; false: no
@@ -59,13 +64,14 @@ struct queue_stream *queue_submit_stream(struct queue *q, unsigned edge, struct 
 void queue_submit_edge_lost(struct queue *q, unsigned edge);
 /*
  * One variant's message and its spool side, for submissions of edges and bounces of deliver: NULL
- * when memory lacks or it is not well formed, as *why says. Its job is HELD where the state says
- * so.
+ * when memory or the quarantine lacks room or it is not well formed, as *why says. Its job is HELD
+ * or QUARANTINED where the state says so; it is pinned until it has arrived.
  */
 struct queue_message *queue_variant(struct queue *q, const struct ipc_submit *s, unsigned i,
 				    struct spool_variant *out, const struct spool_refusal **why);
 void queue_variant_drop(struct queue *q, struct queue_message **m); /* it did not become durable */
 void queue_arrived(struct queue *q, struct queue_message *m);
+uint32_t queue_sender(struct str envelope);  /* a hash: whose turn it is */
 uint64_t queue_created(struct str envelope); /* wall seconds, as it says; 0: it does not */
 
 /* queue_carry.c: an operator's; false: there is no room now, nothing was taken */
@@ -82,8 +88,8 @@ void queue_stream_lost(struct queue *q, unsigned edge);
 /* queue_state.c: what is stored of a message's progress */
 /* borrowed until the next call; returns the number of recipients */
 uint16_t queue_state_write(const struct queue_message *m, struct spool_state *out);
-/* queue_state_held - of a message that begins held; a constant */
-struct str queue_state_held(enum ipc_state state);
+/* queue_state_kept - of a message that begins held or quarantined; a constant */
+struct str queue_state_kept(enum ipc_state state);
 bool queue_state_read(struct queue *q, struct queue_message *m, const struct spool_state *state);
 
 #endif

@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
+
 const char *const queue_place_name[PLACES] = {
-	[PLACE_UNROUTED] = "unrouted", [PLACE_ROUTING] = "routing", [PLACE_READY] = "ready",
-	[PLACE_LEASED] = "leased",     [PLACE_WAITING] = "waiting", [PLACE_HELD] = "held",
+	[PLACE_UNROUTED] = "unrouted",       [PLACE_ROUTING] = "routing", [PLACE_READY] = "ready",
+	[PLACE_LEASED] = "leased",           [PLACE_WAITING] = "waiting", [PLACE_HELD] = "held",
+	[PLACE_QUARANTINED] = "quarantined",
 };
 
 void queue_index_init(struct queue_index *x)
@@ -14,7 +17,123 @@ void queue_index_init(struct queue_index *x)
 	*x = (struct queue_index){ 0 };
 	map_init(&x->messages);
 	map_init(&x->destinations);
-	list_init(&x->unrouted);
+	map_init(&x->notes);
+	map_init(&x->lanes);
+	queue_line_init(&x->unrouted);
+}
+
+/* ---- what is said of them -------------------------------------------------------------------- */
+
+static struct str said_in(const struct queue_note *n, unsigned what)
+{
+	size_t at = 0;
+
+	if (!n)
+		return STR_NONE;
+	for (unsigned i = 0; i < what; i++)
+		at += n->length[i];
+	return (struct str){ n->text + at, n->length[what] };
+}
+
+struct str queue_said(const struct queue_message *m, enum queue_said what)
+{
+	return said_in(m->note, what);
+}
+
+static bool is_note(const struct map_node *node, const void *parts)
+{
+	const struct queue_note *n = container_of(node, struct queue_note, node);
+
+	for (unsigned i = 0; i < SAIDS; i++)
+		if (!str_eq(said_in(n, i), ((const struct str *)parts)[i]))
+			return false;
+	return true;
+}
+
+static uint64_t hash_parts(const struct str parts[SAIDS])
+{
+	uint64_t h = 0;
+
+	for (unsigned i = 0; i < SAIDS; i++)
+		h = h * 31 + (parts[i].n ? map_hash(parts[i]) : 0);
+	return h;
+}
+
+static struct queue_note *note_new(struct queue_index *x, const struct str parts[SAIDS],
+				   uint64_t hash)
+{
+	struct queue_note *n;
+	size_t size = 0;
+	char *to;
+
+	for (unsigned i = 0; i < SAIDS; i++)
+		size += parts[i].n;
+	n = calloc(1, sizeof *n + size);
+	if (!n)
+		return NULL;
+	to = n->text;
+	for (unsigned i = 0; i < SAIDS; i++) {
+		n->length[i] = (uint32_t)parts[i].n;
+		if (parts[i].n)
+			memcpy(to, parts[i].p, parts[i].n);
+		to += parts[i].n;
+	}
+	map_put(&x->notes, &n->node, hash);
+	return n;
+}
+
+static struct queue_note *note_get(struct queue_index *x, const struct str parts[SAIDS])
+{
+	uint64_t hash = hash_parts(parts);
+	struct map_node *node = map_get(&x->notes, hash, is_note, parts);
+	struct queue_note *n =
+		node ? container_of(node, struct queue_note, node) : note_new(x, parts, hash);
+
+	if (n)
+		n->refs++;
+	return n;
+}
+
+static void note_release(struct queue_index *x, struct queue_note **np)
+{
+	struct queue_note *n = *np;
+
+	*np = NULL;
+	if (!n || --n->refs > 0)
+		return;
+	map_remove(&x->notes, &n->node);
+	free(n);
+}
+
+static struct str legible(const struct queue_index *x, struct str text, char to[QUEUE_LAST])
+{
+	size_t most = x->notes.count < QUEUE_NOTES ? QUEUE_LAST : QUEUE_LAST_SHORT + 1;
+	size_t n = str_copy(to, most, text);
+
+	for (size_t i = 0; i < n; i++)
+		if (to[i] < ' ' || to[i] > '~')
+			to[i] = '?';
+	return (struct str){ to, n };
+}
+
+void queue_say(struct queue_index *x, struct queue_message *m, enum queue_said what,
+	       struct str text)
+{
+	struct str parts[SAIDS];
+	char last[QUEUE_LAST];
+	struct queue_note *n = NULL;
+	bool is_any = false;
+
+	if (what == SAID_LAST)
+		text = legible(x, text, last);
+	for (unsigned i = 0; i < SAIDS; i++) {
+		parts[i] = i == what ? text : queue_said(m, i);
+		is_any |= parts[i].n > 0;
+	}
+	if (is_any && !(n = note_get(x, parts)))
+		return;
+	note_release(x, &m->note);
+	m->note = n;
 }
 
 /* ---- messages -------------------------------------------------------------------------------- */
@@ -31,8 +150,8 @@ struct queue_message *queue_message_new(const struct id *id, uint16_t variant, u
 
 	if (!m)
 		return NULL;
-	m->rcpts = nrcpts == 1 ? &m->one : calloc(nrcpts, sizeof *m->rcpts);
-	if (!m->rcpts) {
+	m->rcpts.many = nrcpts == 1 ? NULL : calloc(nrcpts, sizeof *m->rcpts.many);
+	if (nrcpts != 1 && !m->rcpts.many) {
 		free(m);
 		return NULL;
 	}
@@ -40,14 +159,19 @@ struct queue_message *queue_message_new(const struct id *id, uint16_t variant, u
 	m->variant = variant;
 	m->nrcpts = m->left = nrcpts;
 	m->created = created < UINT32_MAX ? (uint32_t)created : UINT32_MAX;
-	m->job = (struct queue_job){ .message = m, .place = PLACE_LEASED };
-	list_init(&m->job.node);
+	m->job.place = PLACE_LEASED;
+	list_init(&m->job.at.node);
 	for (unsigned i = 0; i < nrcpts; i++)
-		m->rcpts[i].job = &m->job;
+		queue_rcpt(m, i)->job = &m->job;
 	return m;
 }
 
-void queue_message_free(struct queue_message **mp)
+static void part_free(struct queue_job *j)
+{
+	free(container_of(j, struct queue_part, job));
+}
+
+void queue_message_free(struct queue_index *x, struct queue_message **mp)
 {
 	struct queue_message *m = *mp;
 	struct queue_job *j, *next;
@@ -56,11 +180,11 @@ void queue_message_free(struct queue_message **mp)
 		return;
 	for (j = m->job.next; j; j = next) {
 		next = j->next;
-		free(j);
+		part_free(j);
 	}
-	if (m->rcpts != &m->one)
-		free(m->rcpts);
-	free(m->extra);
+	if (m->nrcpts != 1)
+		free(m->rcpts.many);
+	note_release(x, &m->note);
 	free(m);
 	*mp = NULL;
 }
@@ -110,37 +234,7 @@ void queue_message_remove(struct queue_index *x, struct queue_message *m)
 	map_remove(&x->messages, &m->node);
 	gauge_move(GAUGE_QUEUE_MESSAGES, -1);
 	gauge_move(GAUGE_QUEUE_RECIPIENTS, -(int64_t)m->left);
-	queue_message_free(&m);
-}
-
-static void copy_legible(char to[QUEUE_LAST], struct str text)
-{
-	size_t n = str_copy(to, QUEUE_LAST, text);
-
-	for (size_t i = 0; i < n; i++)
-		if (to[i] < ' ' || to[i] > '~')
-			to[i] = '?';
-}
-
-void queue_message_remember(struct queue_message *m, struct str last, struct str vars)
-{
-	struct queue_extra *old = m->extra, *e;
-	struct str keep_vars = vars.n || !old ? vars : (struct str){ old->vars, old->nvars };
-
-	if (!last.n && !vars.n)
-		return;
-	e = calloc(1, sizeof *e + keep_vars.n);
-	if (!e) /* a text for people; the mail goes on */
-		return;
-	if (last.n)
-		copy_legible(e->last, last);
-	else if (old)
-		memcpy(e->last, old->last, sizeof e->last);
-	e->nvars = keep_vars.n;
-	if (keep_vars.n)
-		memcpy(e->vars, keep_vars.p, keep_vars.n);
-	m->extra = e;
-	free(old);
+	queue_message_free(x, &m);
 }
 
 /* ---- the heap of waiting jobs ---------------------------------------------------------------- */
@@ -148,7 +242,7 @@ void queue_message_remember(struct queue_message *m, struct str last, struct str
 static void heap_set(struct queue_heap *h, uint32_t at, struct queue_job *j)
 {
 	h->jobs[at] = j;
-	j->heap = at;
+	j->at.heap = at;
 }
 
 static void heap_up(struct queue_heap *h, uint32_t at)
@@ -201,14 +295,14 @@ static bool heap_add(struct queue_heap *h, struct queue_job *j)
 
 static void heap_remove(struct queue_heap *h, struct queue_job *j)
 {
-	uint32_t at = j->heap;
+	uint32_t at = j->at.heap;
 	struct queue_job *last = h->jobs[h->count--];
 
 	if (last == j)
 		return;
 	heap_set(h, at, last);
 	heap_up(h, at);
-	heap_down(h, last->heap);
+	heap_down(h, last->at.heap);
 }
 
 struct queue_job *queue_heap_first(const struct queue_index *x)
@@ -218,51 +312,106 @@ struct queue_job *queue_heap_first(const struct queue_index *x)
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
 
+static bool is_in_heap(enum queue_place place)
+{
+	return place == PLACE_WAITING || place == PLACE_QUARANTINED;
+}
+
+static struct queue_line *line_of(struct queue_index *x, const struct queue_job *j)
+{
+	if (j->place == PLACE_UNROUTED)
+		return &x->unrouted;
+	return j->place == PLACE_READY ? &j->destination->ready : NULL;
+}
+
 static void leave_place(struct queue_index *x, struct queue_job *j)
 {
-	if (j->place == PLACE_WAITING)
+	struct queue_line *line = line_of(x, j);
+
+	if (line)
+		queue_line_remove(line, &j->at.node);
+	if (is_in_heap(j->place)) {
 		heap_remove(&x->waiting, j);
-	else
-		list_remove(&j->node);
-	if (j->place == PLACE_HELD && x->held)
+		list_init(&j->at.node);
+	}
+	if (j->place == PLACE_HELD)
 		x->held--;
+	if (j->place == PLACE_QUARANTINED) {
+		x->quarantined--;
+		x->quarantined_kib -= j->more;
+		j->more = 0;
+	}
+}
+
+static void tell_kept(const struct queue_index *x)
+{
+	gauge_set(GAUGE_QUEUE_HELD, x->held);
+	gauge_set(GAUGE_QUARANTINE_MESSAGES, x->quarantined);
+	gauge_set(GAUGE_QUARANTINE_BYTES, (int64_t)(x->quarantined_kib * 1024));
+}
+
+/*
+ * place_for - no memory to wait in order: be due now; what is quarantined must not be, and is held
+ */
+static enum queue_place place_for(struct queue_index *x, struct queue_job *j,
+				  enum queue_place place)
+{
+	if (!is_in_heap(place) || heap_add(&x->waiting, j))
+		return place;
+	list_init(&j->at.node);
+	return place == PLACE_WAITING ? PLACE_UNROUTED : PLACE_HELD;
 }
 
 void queue_job_place(struct queue_index *x, struct queue_job *j, enum queue_place place)
 {
+	struct queue_line *line;
+
 	leave_place(x, j);
-	if (place == PLACE_WAITING && !heap_add(&x->waiting, j))
-		place = PLACE_UNROUTED; /* no memory to wait in order: be due now */
-	j->place = (uint8_t)place;
-	switch (place) {
-	case PLACE_UNROUTED:
-		list_append(&x->unrouted, &j->node);
-		break;
-	case PLACE_READY:
-		assert(j->destination);
-		list_append(&j->destination->ready, &j->node);
-		break;
-	case PLACE_HELD:
-		x->held++;
-		break;
-	case PLACE_WAITING:
-	case PLACE_ROUTING:
-	case PLACE_LEASED:
-	case PLACES:
-		break;
-	}
-	gauge_set(GAUGE_QUEUE_HELD, x->held);
+	j->place = place_for(x, j, place);
+	line = line_of(x, j);
+	if (line)
+		queue_line_put(line, &x->lanes, queue_message_of(j)->sender, &j->at.node);
+	x->held += j->place == PLACE_HELD;
+	x->quarantined += j->place == PLACE_QUARANTINED;
+	tell_kept(x);
+}
+
+void queue_job_quarantine(struct queue_index *x, struct queue_job *j, uint64_t bytes, uint32_t due)
+{
+	uint32_t kib = (uint32_t)((bytes + 1023) / 1024) & ((1u << 27) - 1);
+
+	queue_job_place(x, j, PLACE_LEASED);
+	j->due = due;
+	queue_job_place(x, j, PLACE_QUARANTINED);
+	if (j->place != PLACE_QUARANTINED)
+		return;
+	j->more = kib;
+	x->quarantined_kib += kib;
+	tell_kept(x);
+}
+
+void queue_job_routed(struct queue_job *j, uint32_t now)
+{
+	j->more = now / QUEUE_ROUTED_UNIT & ((1u << 27) - 1);
+}
+
+bool queue_job_is_fresh(const struct queue_job *j, uint32_t now, uint64_t ttl_us)
+{
+	return j->destination && j->more &&
+	       now / QUEUE_ROUTED_UNIT - j->more < ttl_us / (QUEUE_ROUTED_UNIT * CLOCK_SECOND);
 }
 
 struct queue_job *queue_job_split(struct queue_message *m)
 {
-	struct queue_job *j = calloc(1, sizeof *j);
+	struct queue_part *p = calloc(1, sizeof *p);
+	struct queue_job *j = p ? &p->job : NULL;
 
 	if (!j)
 		return NULL;
-	j->message = m;
+	p->message = m;
+	j->is_part = 1;
 	j->place = PLACE_LEASED;
-	list_init(&j->node);
+	list_init(&j->at.node);
 	j->next = m->job.next;
 	m->job.next = j;
 	return j;
@@ -270,25 +419,27 @@ struct queue_job *queue_job_split(struct queue_message *m)
 
 unsigned queue_job_count(const struct queue_job *j)
 {
+	const struct queue_message *m = queue_message_of(j);
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < j->message->nrcpts; i++)
-		n += j->message->rcpts[i].job == j;
+	for (unsigned i = 0; i < m->nrcpts; i++)
+		n += queue_rcpt(m, i)->job == j;
 	return n;
 }
 
 void queue_job_drop(struct queue_index *x, struct queue_job *j)
 {
-	struct queue_job **place = &j->message->job.next;
+	struct queue_message *m = queue_message_of(j);
+	struct queue_job **place = &m->job.next;
 
 	queue_job_place(x, j, PLACE_LEASED);
 	queue_job_route(x, j, NULL);
-	if (j == &j->message->job) /* it is part of the message, empty now */
+	if (j == &m->job) /* it is within the message, empty now */
 		return;
 	while (*place != j)
 		place = &(*place)->next;
 	*place = j->next;
-	free(j);
+	part_free(j);
 }
 
 /* ---- destinations ---------------------------------------------------------------------------- */
@@ -327,7 +478,7 @@ static struct queue_destination *destination_new(const struct pair *p)
 	d->key_length = (uint16_t)p->key.n;
 	d->hop_length = (uint16_t)p->hop.n;
 	list_init(&d->turn);
-	list_init(&d->ready);
+	queue_line_init(&d->ready);
 	return d;
 }
 
@@ -357,6 +508,7 @@ void queue_destination_release(struct queue_index *x, struct queue_destination *
 	if (d->jobs || d->active)
 		return;
 	list_remove(&d->turn);
+	queue_line_fini(&d->ready, &x->lanes);
 	map_remove(&x->destinations, &d->node);
 	gauge_move(GAUGE_QUEUE_DESTINATIONS, -1);
 	free(d);
@@ -388,7 +540,10 @@ void queue_index_fini(struct queue_index *x)
 		container_of(node, struct queue_destination, node)->active = 0;
 		queue_destination_release(x, container_of(node, struct queue_destination, node));
 	}
+	queue_line_fini(&x->unrouted, &x->lanes);
 	map_fini(&x->messages);
 	map_fini(&x->destinations);
+	map_fini(&x->notes);
+	map_fini(&x->lanes);
 	free(x->waiting.jobs);
 }

@@ -11,11 +11,16 @@
  *         |                  HELD (release: UNROUTED)             v deferred
  *         +---- route expired, re-route ------ due <---------- WAITING
  *
- * Invariants  job->place says where job->node is: a queue's `unrouted` list, its destination's
- *             `ready` list, a lease, the heap of waiting ones (by `due`), or nowhere (HELD). A
- *             recipient that is not finished belongs to exactly one job.
- * Bounds      sizeof(struct queue_message) with its own job and one recipient: at most 200 bytes;
- *             QUEUE_RCPT_BYTES per further one. A destination is a key and a next hop: what one
+ *      QUARANTINED (release: UNROUTED; due: dropped, with an event)
+ *
+ * Invariants  job->place says where the job is: in the line of unrouted ones, in its destination's
+ *             line of ready ones, a lease, the heap (WAITING, QUARANTINED: by `due`), or nowhere
+ *             (HELD). A recipient that is not finished belongs to exactly one job. A quarantined
+ *             message is so as a whole, in one job.
+ * Bounds      QUEUE_MESSAGE_BYTES for a message with its own job and one recipient, its place in
+ *             hash and heap and the allocator's share included; QUEUE_RCPT_BYTES per further one.
+ *             What is said of messages is stored once for all of which it is said: QUEUE_NOTES
+ *             distinct ones, shorter texts beyond. A destination is a key and a next hop: what one
  *             process says of a key never redirects what another one routed.
  * Fails       NULL when memory lacks: the submitter gets 452; jobs that cannot be parted ask
  *             `route` again.
@@ -26,8 +31,14 @@
 #include "counter.h"
 #include "map.h"
 #include "queue.h"
+#include "queue_flow.h"
+#include "queue_line.h"
 
-#define QUEUE_LAST 160 /* bytes of the last failure's text that are remembered */
+#define QUEUE_MESSAGE_BYTES 200
+#define QUEUE_LAST          160 /* bytes of the last failure's text that are remembered */
+#define QUEUE_LAST_SHORT    24  /* the same, when there are too many different ones */
+#define QUEUE_NOTES         65536
+#define QUEUE_BUCKET        32
 
 enum queue_place {
 	PLACE_UNROUTED,
@@ -36,6 +47,7 @@ enum queue_place {
 	PLACE_LEASED,
 	PLACE_WAITING,
 	PLACE_HELD,
+	PLACE_QUARANTINED,
 	PLACES
 };
 extern const char *const queue_place_name[PLACES];
@@ -46,7 +58,8 @@ struct queue_destination {
 	struct map_node node; /* by key and next hop */
 	struct list
 		turn; /* in its deliver process's ring while it has ready jobs and free places */
-	struct list ready;
+	struct queue_line ready;
+	struct queue_flow flow;
 	unsigned deliver;
 	unsigned active; /* leases out */
 	unsigned jobs;   /* that point here; at 0 it goes */
@@ -54,15 +67,25 @@ struct queue_destination {
 	char text[]; /* key, next hop */
 };
 
+#define QUEUE_ROUTED_UNIT 32 /* seconds */
+
 struct queue_job {
-	struct list node;
-	struct queue_message *message;
+	union {
+		struct list node; /* in a line */
+		uint32_t heap;    /* index there: WAITING, QUARANTINED */
+	} at;
 	struct queue_destination *destination; /* NULL: not routed */
 	struct queue_job *next;                /* of the same message */
 	uint32_t due;                          /* wall seconds */
-	uint32_t heap;                         /* index among the waiting */
-	uint32_t routed;                       /* wall seconds of the answer of `route` */
-	uint8_t place;
+	uint32_t place : 4;
+	uint32_t is_part : 1; /* of a struct queue_part */
+	/* when `route` answered, in QUEUE_ROUTED_UNIT; of a quarantined one: its size in KiB */
+	uint32_t more : 27;
+};
+
+struct queue_part { /* a further job of a message */
+	struct queue_job job;
+	struct queue_message *message;
 };
 
 enum queue_rcpt_state { QUEUE_RCPT_LEFT, QUEUE_RCPT_DONE, QUEUE_RCPT_FAILED };
@@ -74,32 +97,55 @@ struct queue_rcpt {
 	uint8_t state;
 };
 
-struct queue_extra { /* what few messages have */
-	char last
-		[QUEUE_LAST]; /* text of the last failure or the reason of a hold; NUL-terminated */
-	size_t nvars;
-	char vars[]; /* packed, as delivery hooks left them */
+/* What is said of a message beyond its places. */
+enum queue_said {
+	SAID_LAST,      /* text of the last failure, or the reason of a hold; printable */
+	SAID_BUCKET,    /* of the quarantine it is or was in */
+	SAID_TO,        /* the address it was released to, instead of its recipients */
+	SAID_VARS,      /* packed, as delivery hooks left them */
+	SAID_RCPT_VARS, /* *( u16(index) str(packed) ), by index */
+	SAIDS
+};
+
+struct queue_note { /* shared by all messages of which the same is said */
+	struct map_node node;
+	uint32_t refs;
+	uint32_t length[SAIDS];
+	char text[];
 };
 
 struct queue_message {
 	struct spool_handle handle;
 	struct map_node node; /* by id and variant */
 	struct id id;
-	uint32_t created; /* wall seconds */
-	uint32_t pins;    /* loads, reads and batches under way that need its handle */
-	uint16_t variant, nrcpts, left;
-	bool is_over;      /* finished; goes with its last pin */
-	bool is_forgotten; /* the spool has finished it already, with a bounce */
+	struct queue_note *note; /* NULL: nothing was said */
+	union {
+		struct queue_rcpt one;
+		struct queue_rcpt *many; /* of two or more recipients */
+	} rcpts;
+	struct queue_job job;      /* the first one */
+	uint32_t created;          /* wall seconds */
+	uint32_t sender;           /* a hash of it: whose turn it is */
+	uint32_t pins : 29;        /* loads, reads and batches under way that need its handle */
+	uint32_t is_over : 1;      /* finished; goes with its last pin */
+	uint32_t is_forgotten : 1; /* the spool has finished it already, with a bounce */
 	/* its progress is in a submission: no second one before that is answered */
-	bool is_bouncing;
-	struct queue_extra *extra;
-	struct queue_rcpt *rcpts; /* &one for a single recipient */
-	struct queue_rcpt one;
-	struct queue_job job; /* the first one */
+	uint32_t is_bouncing : 1;
+	uint16_t variant, nrcpts, left;
 };
 
 _Static_assert(sizeof(struct queue_rcpt) <= QUEUE_RCPT_BYTES, "16 bytes per further recipient");
-_Static_assert(sizeof(struct queue_message) <= 200, "200 bytes per queued message");
+
+static inline struct queue_rcpt *queue_rcpt(const struct queue_message *m, unsigned i)
+{
+	return m->nrcpts == 1 ? (struct queue_rcpt *)(uintptr_t)&m->rcpts.one : &m->rcpts.many[i];
+}
+
+static inline struct queue_message *queue_message_of(const struct queue_job *j)
+{
+	return j->is_part ? container_of(j, struct queue_part, job)->message
+			  : container_of(j, struct queue_message, job);
+}
 
 struct queue_heap {
 	struct queue_job **jobs; /* [1..count] */
@@ -107,10 +153,11 @@ struct queue_heap {
 };
 
 struct queue_index {
-	struct map messages, destinations;
+	struct map messages, destinations, notes, lanes;
 	struct queue_heap waiting;
-	struct list unrouted;
-	unsigned held;
+	struct queue_line unrouted;
+	unsigned held, quarantined;
+	uint64_t quarantined_kib;
 };
 
 void queue_index_init(struct queue_index *x);
@@ -122,15 +169,22 @@ void queue_index_fini(struct queue_index *x);
  */
 struct queue_message *queue_message_new(const struct id *id, uint16_t variant, uint16_t nrcpts,
 					uint64_t created);
-void queue_message_free(struct queue_message **m); /* its jobs must be out of every list */
+/* its jobs must be out of every list */
+void queue_message_free(struct queue_index *x, struct queue_message **m);
 void queue_message_add(struct queue_index *x, struct queue_message *m);
 void queue_message_remove(struct queue_index *x,
 			  struct queue_message *m); /* out of every list, then freed */
 struct queue_message *queue_message_find(struct queue_index *x, const struct id *id,
 					 uint16_t variant);
 bool queue_message_is_known(struct queue_index *x, const struct id *id); /* any variant */
-/* Either may be empty: kept. What could steer a terminal becomes '?'. */
-void queue_message_remember(struct queue_message *m, struct str last, struct str vars);
+/*
+ * queue_say - instead of what was said before; an empty text takes it away. Without memory the old
+ * one stays. In SAID_LAST, what could steer a terminal becomes '?'.
+ */
+void queue_say(struct queue_index *x, struct queue_message *m, enum queue_said what,
+	       struct str text);
+struct str queue_said(const struct queue_message *m,
+		      enum queue_said what); /* until it is changed */
 
 /*
  * queue_job_split - a job of the same message for the recipients that the caller moves there; NULL:
@@ -142,6 +196,10 @@ void queue_job_drop(struct queue_index *x,
 unsigned queue_job_count(const struct queue_job *j); /* recipients left in it */
 /* queue_job_place - the only way a job changes places; `due` counts for WAITING */
 void queue_job_place(struct queue_index *x, struct queue_job *j, enum queue_place place);
+/* queue_job_quarantine - QUARANTINED until `due`, with that many bytes counted */
+void queue_job_quarantine(struct queue_index *x, struct queue_job *j, uint64_t bytes, uint32_t due);
+void queue_job_routed(struct queue_job *j, uint32_t now); /* `route` has answered; 0: it is void */
+bool queue_job_is_fresh(const struct queue_job *j, uint32_t now, uint64_t ttl_us);
 struct queue_job *queue_heap_first(const struct queue_index *x);
 
 /*

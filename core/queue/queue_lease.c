@@ -6,6 +6,7 @@
 
 #include "counter.h"
 #include "log.h"
+#include "queue_kept.h"
 
 /*
  *   FREE --begin--> LOADING --the spool gave it--> OUT --RESULT--> FREE        UNSENT: the channel
@@ -76,17 +77,15 @@ void queue_lease_end(struct queue *q, struct queue_lease *l)
 	queue_soon(q);
 }
 
-/* give_back - due again, as if it had never been lent */
-static void give_back(struct queue *q, struct queue_lease *l)
+void queue_lease_return(struct queue *q, struct queue_lease *l)
 {
 	struct queue_job *j = l->job;
 
-	if (!j)
-		return;
 	if (l->is_route || !j->destination)
 		queue_job_place(&q->index, j, PLACE_UNROUTED);
 	else
 		queue_sched_ready(q, j);
+	queue_lease_end(q, l);
 }
 
 /* ---- sending --------------------------------------------------------------------------------- */
@@ -100,7 +99,7 @@ static void fill(const struct queue *q, const struct queue_lease *l, struct ipc_
 {
 	const struct spool_accept *a = &l->load.accept;
 	const struct queue_job *j = l->job;
-	const struct queue_message *m = j->message;
+	const struct queue_message *m = queue_message_of(j);
 
 	out->id = m->id;
 	out->variant = m->variant;
@@ -117,15 +116,16 @@ static void fill(const struct queue *q, const struct queue_lease *l, struct ipc_
 		out->next_hop = queue_destination_hop(l->destination);
 		out->key = queue_destination_key(l->destination);
 	}
-	if (m->extra) {
-		out->vars = (struct str){ m->extra->vars, m->extra->nvars };
-		out->last = str_of(m->extra->last);
-	}
+	if (queue_said(m, SAID_TO).n)
+		out->envelope = queue_kept_readdress(m, a->envelope);
+	out->vars = queue_said(m, SAID_VARS);
+	out->last = queue_said(m, SAID_LAST);
 	out->nrcpts = 0;
 	for (unsigned i = 0; i < m->nrcpts && out->nrcpts < IPC_LEASE_RCPTS; i++)
-		if (m->rcpts[i].job == j) {
+		if (queue_rcpt(m, i)->job == j) {
 			out->rcpts[out->nrcpts].index = i;
-			out->rcpts[out->nrcpts++].attempts = m->rcpts[i].attempts;
+			out->rcpts[out->nrcpts].vars = queue_vars_of(m, i);
+			out->rcpts[out->nrcpts++].attempts = queue_rcpt(m, i)->attempts;
 		}
 }
 
@@ -162,11 +162,11 @@ static void unreadable(struct queue *q, struct queue_lease *l, const char *what)
 	struct json *j = log_open(LOG_LEVEL_ERROR, "queue.unreadable");
 	char id[ID_TEXT + 1];
 
-	json_str(j, "id", str_of(id_text(&l->job->message->id, id)));
-	json_int(j, "variant", l->job->message->variant);
+	json_str(j, "id", str_of(id_text(&queue_message_of(l->job)->id, id)));
+	json_int(j, "variant", queue_message_of(l->job)->variant);
 	json_str(j, "what", str_of(what));
 	log_close();
-	queue_message_remember(l->job->message, str_of(what), STR_NONE);
+	queue_say(&q->index, queue_message_of(l->job), SAID_LAST, str_of(what));
 	queue_job_place(&q->index, l->job, PLACE_HELD);
 	queue_lease_end(q, l);
 }
@@ -231,11 +231,10 @@ static void loaded(struct spool_load *load, bool is_good)
 {
 	struct queue_lease *l = container_of(load, struct queue_lease, load);
 	struct queue *q = l->queue;
-	struct queue_message *m = l->job->message;
+	struct queue_message *m = queue_message_of(l->job);
 
 	if (l->state == LEASE_LOST) {
-		give_back(q, l);
-		queue_lease_end(q, l);
+		queue_lease_return(q, l);
 	} else if (!is_good) {
 		unreadable(q, l, "cannot be read back from the spool");
 	} else {
@@ -253,7 +252,7 @@ static void postpone(struct queue *q, struct queue_lease *l)
 
 static void begin_load(struct queue *q, struct queue_lease *l)
 {
-	const struct spool_handle *h = &l->job->message->handle;
+	const struct spool_handle *h = &queue_message_of(l->job)->handle;
 
 	l->state = LEASE_LOADING;
 	l->image = malloc(spool_load_size(h));
@@ -262,7 +261,7 @@ static void begin_load(struct queue *q, struct queue_lease *l)
 		return;
 	}
 	l->load = (struct spool_load){ .handle = h, .to = l->image, .done = loaded };
-	queue_pin(l->job->message);
+	queue_pin(queue_message_of(l->job));
 	switch (spool_load(q->spool, &l->load)) {
 	case STEP_DONE:
 		loaded(&l->load, true);
@@ -275,11 +274,19 @@ static void begin_load(struct queue *q, struct queue_lease *l)
 	}
 }
 
-static bool has_place(const struct queue *q, const struct queue_deliver *d, bool is_route)
+/*
+ * has_place - the last quarter of them is for destinations that have none: those who keep theirs
+ * for long do not delay the others
+ */
+static bool has_place(const struct queue *q, const struct queue_deliver *d,
+		      const struct queue_job *j, bool is_route)
 {
-	if (!d->channel || !list_is_empty(&d->unsent) || !list_is_empty(&d->unanswered))
+	unsigned kept = j->destination && j->destination->active ? q->o.total / 4 : 0;
+
+	if (!d->channel || d->is_draining || !list_is_empty(&d->unsent) ||
+	    !list_is_empty(&d->unanswered))
 		return false;
-	return is_route ? d->routes < QUEUE_ROUTES : d->out - d->routes < q->o.total;
+	return is_route ? d->routes < QUEUE_ROUTES : d->out - d->routes < q->o.total - kept;
 }
 
 static bool begin(struct queue *q, unsigned deliver, struct queue_job *j, bool is_route)
@@ -287,7 +294,7 @@ static bool begin(struct queue *q, unsigned deliver, struct queue_job *j, bool i
 	struct queue_deliver *d = &q->delivers[deliver];
 	struct queue_lease *l;
 
-	if (!has_place(q, d, is_route))
+	if (!has_place(q, d, j, is_route))
 		return false;
 	if (!d->leases)
 		make_leases(q, deliver);
@@ -335,8 +342,7 @@ void queue_lease_lost(struct queue *q, unsigned deliver)
 		if (l->state == LEASE_LOADING) {
 			l->state = LEASE_LOST; /* its buffer is in use until loaded() */
 		} else if (l->state == LEASE_UNSENT || l->state == LEASE_OUT) {
-			give_back(q, l);
-			queue_lease_end(q, l);
+			queue_lease_return(q, l);
 		}
 	}
 }

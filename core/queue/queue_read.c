@@ -133,7 +133,7 @@ static struct piece *piece_new(struct queue *q, unsigned deliver, uint64_t tag, 
 static void read_slot(struct queue *q, const struct queue_lease *l, struct piece *p,
 		      uint64_t offset)
 {
-	p->message = l->job->message;
+	p->message = queue_message_of(l->job);
 	p->read = (struct spool_read){ .handle = &p->message->handle,
 				       .to = p->bytes,
 				       .length = p->length,

@@ -33,7 +33,8 @@ struct fates {
 
 static bool is_lent(const struct queue_job *j, uint32_t index)
 {
-	return index < j->message->nrcpts && j->message->rcpts[index].job == j;
+	return index < queue_message_of(j)->nrcpts &&
+	       queue_rcpt(queue_message_of(j), index)->job == j;
 }
 
 bool queue_result_read(struct str payload, const struct queue_job *j, struct ipc_result *out)
@@ -67,8 +68,8 @@ void queue_result_soften(struct ipc_result *r)
 
 static void finish_rcpt(struct queue_message *m, uint32_t index, enum queue_rcpt_state state)
 {
-	m->rcpts[index].state = (uint8_t)state;
-	m->rcpts[index].job = NULL;
+	queue_rcpt(m, index)->state = (uint8_t)state;
+	queue_rcpt(m, index)->job = NULL;
 	m->left--;
 	gauge_move(GAUGE_QUEUE_RECIPIENTS, -1);
 }
@@ -86,7 +87,7 @@ static void tried(const struct queue_job *j, struct queue_rcpt *r, enum ipc_outc
 /* fate_of - where a recipient goes that is not finished */
 static struct fate fate_of(struct queue *q, struct queue_job *j, const struct ipc_outcome_of *o)
 {
-	struct queue_rcpt *r = &j->message->rcpts[o->index];
+	struct queue_rcpt *r = queue_rcpt(queue_message_of(j), o->index);
 	struct fate f = { .place = PLACE_WAITING, .destination = j->destination };
 	uint64_t wait;
 
@@ -103,7 +104,7 @@ static struct fate fate_of(struct queue *q, struct queue_job *j, const struct ip
 			return f;
 		}
 	}
-	wait = o->retry_us ? o->retry_us : queue_sched_retry(q, r->attempts);
+	wait = o->retry_us ? o->retry_us : queue_sched_retry(q, r->attempts, o->cause);
 	if (wait > WAIT_MAX)
 		wait = WAIT_MAX;
 	f.due = queue_now(q) + (uint32_t)(wait / CLOCK_SECOND) + 1;
@@ -135,7 +136,7 @@ static uint8_t number_of(struct fates *fates, const struct fate *f)
 static void decide(struct queue *q, struct queue_job *j, const struct ipc_result *r,
 		   struct fates *fates)
 {
-	struct queue_message *m = j->message;
+	struct queue_message *m = queue_message_of(j);
 
 	for (unsigned i = 0; i < r->noutcomes; i++) {
 		const struct ipc_outcome_of *o = &r->outcomes[i];
@@ -143,7 +144,7 @@ static void decide(struct queue *q, struct queue_job *j, const struct ipc_result
 
 		fates->of[i] = REST;
 		if (o->outcome != IPC_OUTCOME_ROUTE && o->outcome != IPC_OUTCOME_DONE)
-			queue_message_remember(m, o->text, STR_NONE);
+			queue_say(&q->index, m, SAID_LAST, o->text);
 		if (o->outcome == IPC_OUTCOME_DONE || o->outcome == IPC_OUTCOME_FAIL) {
 			finish_rcpt(m, o->index,
 				    o->outcome == IPC_OUTCOME_DONE ? QUEUE_RCPT_DONE
@@ -162,7 +163,7 @@ static void decide(struct queue *q, struct queue_job *j, const struct ipc_result
 /* part - a job for each fate, and its recipients into it */
 static void part(struct queue_job *own, const struct ipc_result *r, struct fates *fates)
 {
-	struct queue_message *m = own->message;
+	struct queue_message *m = queue_message_of(own);
 	bool is_free = queue_job_count(own) == fates->named; /* nobody else stays in it */
 
 	for (unsigned i = 0; i < fates->n; i++) {
@@ -173,18 +174,20 @@ static void part(struct queue_job *own, const struct ipc_result *r, struct fates
 	}
 	for (unsigned i = 0; i < r->noutcomes; i++)
 		if (fates->of[i] != REST && fates->all[fates->of[i]].job)
-			m->rcpts[r->outcomes[i].index].job = fates->all[fates->of[i]].job;
+			queue_rcpt(m, r->outcomes[i].index)->job = fates->all[fates->of[i]].job;
 }
 
 /* ---- places ---------------------------------------------------------------------------------- */
 
 static void go(struct queue *q, const struct fate *f, uint32_t routed)
-{
+{ /* routed: as struct queue_job has it */
 	struct queue_job *j = f->job;
 
 	if (f->destination != j->destination)
 		queue_job_route(&q->index, j, f->destination);
-	j->routed = f->place == PLACE_READY ? queue_now(q) : routed;
+	j->more = routed;
+	if (f->place == PLACE_READY)
+		queue_job_routed(j, queue_now(q));
 	j->due = f->due;
 	if (f->place == PLACE_READY)
 		queue_sched_ready(q, j);
@@ -208,7 +211,7 @@ static void go_rest(struct queue *q, struct queue_job *own, bool lacks)
 static void settle(struct queue *q, struct queue_job *own, const struct fates *fates)
 {
 	struct queue_destination *was = own->destination;
-	uint32_t routed = own->routed;
+	uint32_t routed = own->more;
 	bool is_taken = false;
 
 	for (unsigned i = 0; i < fates->n; i++) {
@@ -248,6 +251,26 @@ void queue_result_apply(struct queue *q, struct queue_job *j, const struct ipc_r
 	}
 }
 
+/* learn - what the destination bears: a lease that delivered anything was a success */
+static void learn(struct queue *q, struct queue_destination *d, const struct ipc_result *r)
+{
+	struct queue_flow_limits limits = queue_sched_limits(q);
+	const struct ipc_outcome_of *bad = NULL;
+
+	if (!d)
+		return;
+	for (unsigned i = 0; i < r->noutcomes; i++) {
+		if (r->outcomes[i].outcome == IPC_OUTCOME_DONE) {
+			queue_flow_good(&d->flow, &limits);
+			return;
+		}
+		if (!bad && r->outcomes[i].outcome == IPC_OUTCOME_DEFER)
+			bad = &r->outcomes[i];
+	}
+	if (bad)
+		queue_flow_bad(&d->flow, bad->cause, &limits);
+}
+
 /* ---- the frame ------------------------------------------------------------------------------- */
 
 void queue_result(struct queue *q, unsigned deliver, const struct ipc_frame *frame, bool is_routed)
@@ -260,8 +283,14 @@ void queue_result(struct queue *q, unsigned deliver, const struct ipc_frame *fra
 	if (!l || l->is_route != is_routed || !queue_result_read(frame->payload, l->job, &result))
 		return;
 	j = l->job;
-	m = j->message;
-	queue_message_remember(m, STR_NONE, result.vars);
+	m = queue_message_of(j);
+	if (result.is_returned) {
+		q->delivers[deliver].is_draining = true;
+		queue_lease_return(q, l);
+		return;
+	}
+	queue_vars_store(q, m, &result);
+	learn(q, l->destination, &result);
 	queue_pin(m);
 	queue_lease_end(q, l);
 	if (!result.has_bounce || !queue_bounce_begin(q, j, frame->payload, result.bounce)) {

@@ -1,28 +1,38 @@
 #include "queue_core.h"
 
 #include "clock.h"
+#include "queue_kept.h"
 #include "rnd.h"
 
 /* ---- when ------------------------------------------------------------------------------------ */
 
-/*
- * queue_sched_retry - doubling from the first to the longest, an eighth of jitter either way so
- * that a dead host's mail does not come back as one wave
- */
-uint64_t queue_sched_retry(const struct queue *q, unsigned attempts)
+/* jitter - a quarter of the wait; a greylister who said five minutes means at least five */
+static uint64_t jitter(uint64_t wait, enum ipc_cause cause)
 {
-	uint64_t wait = q->o.retry_first_us;
+	uint64_t earlier = cause == IPC_CAUSE_GREYLIST ? 0 : wait / 8;
+
+	return wait - earlier + rnd_below(wait / 4 + 1);
+}
+
+/*
+ * queue_sched_retry - doubling from the first of its class to the longest, jittered so that a dead
+ * host's mail does not come back as one wave
+ */
+uint64_t queue_sched_retry(const struct queue *q, unsigned attempts, enum ipc_cause cause)
+{
+	uint64_t first = q->o.retry_cause_us[cause], wait = first ? first : q->o.retry_first_us;
 
 	for (unsigned i = 1; i < attempts && wait < q->o.retry_longest_us; i++)
 		wait *= 2;
 	if (wait > q->o.retry_longest_us)
 		wait = q->o.retry_longest_us;
-	return wait - wait / 8 + rnd_below(wait / 4 + 1);
+	return jitter(wait, cause);
 }
 
 void queue_sched_retry_job(struct queue *q, struct queue_job *j)
 {
-	j->due = queue_now(q) + (uint32_t)(queue_sched_retry(q, 1) / CLOCK_SECOND) + 1;
+	j->due = queue_now(q) +
+		 (uint32_t)(queue_sched_retry(q, 1, IPC_CAUSE_OTHER) / CLOCK_SECOND) + 1;
 	queue_job_place(&q->index, j, PLACE_WAITING);
 }
 
@@ -46,17 +56,18 @@ static unsigned tries(const struct queue *q)
 
 static unsigned attempts_of(const struct queue_job *j)
 {
+	const struct queue_message *m = queue_message_of(j);
 	unsigned most = 0;
 
-	for (unsigned i = 0; i < j->message->nrcpts; i++)
-		if (j->message->rcpts[i].job == j && j->message->rcpts[i].attempts > most)
-			most = j->message->rcpts[i].attempts;
+	for (unsigned i = 0; i < m->nrcpts; i++)
+		if (queue_rcpt(m, i)->job == j && queue_rcpt(m, i)->attempts > most)
+			most = queue_rcpt(m, i)->attempts;
 	return most;
 }
 
 bool queue_sched_is_expired(const struct queue *q, const struct queue_job *j)
 {
-	uint32_t now = queue_now(q), created = j->message->created;
+	uint32_t now = queue_now(q), created = queue_message_of(j)->created;
 
 	return now > created && now - created >= q->o.expire_us / CLOCK_SECOND &&
 	       attempts_of(j) >= tries(q);
@@ -73,6 +84,18 @@ uint64_t queue_sched_next(const struct queue *q)
 	       (j->due > now ? (uint64_t)(j->due - now) * CLOCK_SECOND : 1000);
 }
 
+static void take(struct queue *q, struct queue_job *j)
+{
+	if (j->place == PLACE_QUARANTINED) {
+		queue_kept_expire(q, j);
+	} else if (queue_job_is_fresh(j, queue_now(q), q->o.route_ttl_us)) {
+		queue_sched_ready(q, j);
+	} else {
+		queue_job_route(&q->index, j, NULL);
+		queue_job_place(&q->index, j, PLACE_UNROUTED);
+	}
+}
+
 /* take_due - a piece of it: the timer comes back for the rest */
 static void take_due(struct queue *q)
 {
@@ -81,19 +104,26 @@ static void take_due(struct queue *q)
 
 	for (unsigned n = 0; n < QUEUE_RUN && (j = queue_heap_first(&q->index)) && j->due <= now;
 	     n++)
-		if (j->destination && now - j->routed < q->o.route_ttl_us / CLOCK_SECOND) {
-			queue_sched_ready(q, j);
-		} else {
-			queue_job_route(&q->index, j, NULL);
-			queue_job_place(&q->index, j, PLACE_UNROUTED);
-		}
+		take(q, j);
 }
 
 /* ---- where, and how many at once ------------------------------------------------------------- */
 
+struct queue_flow_limits queue_sched_limits(const struct queue *q)
+{
+	return (struct queue_flow_limits){ q->o.concurrency_least, q->o.concurrency };
+}
+
+bool queue_sched_is_wanted(const struct queue *q, const struct queue_destination *d)
+{
+	struct queue_flow_limits limits = queue_sched_limits(q);
+
+	return d->ready.count > 0 && d->active < queue_flow_allows(&d->flow, &limits);
+}
+
 void queue_sched_offer(struct queue *q, struct queue_destination *d)
 {
-	bool wanted = !list_is_empty(&d->ready) && d->active < q->o.concurrency;
+	bool wanted = queue_sched_is_wanted(q, d);
 
 	if (!wanted)
 		list_remove(&d->turn);
@@ -108,33 +138,46 @@ void queue_sched_ready(struct queue *q, struct queue_job *j)
 	queue_soon(q);
 }
 
-/*
- * dispatch_one - the first job of the destination whose turn it is; the destination goes to the end
- * of the ring
- */
+static struct queue_job *next_in(struct queue *q, struct queue_line *line)
+{
+	struct list *node = queue_line_next(line, &q->index.lanes);
+
+	return node ? LIST_ITEM(node, struct queue_job, at.node) : NULL;
+}
+
+/* dispatch_turn - the first job of the destination whose turn it is; it goes to the ring's end */
+static bool dispatch_turn(struct queue *q, unsigned deliver, struct list *turn)
+{
+	struct queue_destination *d = LIST_ITEM(turn, struct queue_destination, turn);
+	struct queue_job *j = next_in(q, &d->ready);
+
+	if (!j || queue_lease_dispatch(q, deliver, j))
+		return true; /* it offered the next one, and d may be gone */
+	list_append(&q->delivers[deliver].turns, turn);
+	return false;
+}
+
+/* dispatch_one - for the first that may have a place: the last ones are for who has none yet */
 static bool dispatch_one(struct queue *q, unsigned deliver)
 {
-	struct list *turn = list_take(&q->delivers[deliver].turns);
-	struct queue_destination *d;
+	struct list *turn;
 
-	if (!turn)
-		return false;
-	d = LIST_ITEM(turn, struct queue_destination, turn);
-	if (list_is_empty(&d->ready))
-		return true;
-	if (queue_lease_dispatch(q, deliver, LIST_ITEM(d->ready.next, struct queue_job, node)))
-		return true; /* it offered the next one, and d may be gone */
-	list_prepend(&q->delivers[deliver].turns, turn);
+	for (unsigned n = 0; n < QUEUE_LOOK; n++) {
+		turn = list_take(&q->delivers[deliver].turns);
+		if (!turn)
+			return false;
+		if (dispatch_turn(q, deliver, turn))
+			return true;
+	}
 	return false;
 }
 
 static bool route_one(struct queue *q)
 {
-	struct queue_job *j;
+	struct queue_job *j = next_in(q, &q->index.unrouted);
 
-	if (list_is_empty(&q->index.unrouted))
+	if (!j)
 		return false;
-	j = LIST_ITEM(q->index.unrouted.next, struct queue_job, node);
 	for (unsigned i = 0; i < q->o.delivers; i++) {
 		unsigned deliver = q->next_route++ % q->o.delivers;
 

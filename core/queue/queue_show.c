@@ -22,15 +22,15 @@ void queue_show_row(struct queue_ask *a, const struct queue_message *m)
 	struct str key = j->destination ? queue_destination_key(j->destination) : STR("-");
 	uint32_t now = queue_now(a->queue), age = now > m->created ? now - m->created : 0;
 	uint32_t wait = j->place == PLACE_WAITING && j->due > now ? j->due - now : 0;
-	const char *last = m->extra ? m->extra->last : "";
+	struct str last = queue_said(m, SAID_LAST);
 	char id[ID_TEXT + 1];
 	struct json json;
 
 	id_text(&m->id, id);
 	if (!a->json) {
-		buf_printf(&a->out, "%s.%u %-8s %6us %5us %4u/%-4u %.*s%s%s\n", id, m->variant,
+		buf_printf(&a->out, "%s.%u %-8s %6us %5us %4u/%-4u %.*s%s%.*s\n", id, m->variant,
 			   queue_place_name[j->place], age, wait, m->left, m->nrcpts, STR_ARG(key),
-			   *last ? "  " : "", last);
+			   last.n ? "  " : "", STR_ARG(last));
 		return;
 	}
 	json_init(&json, &a->out);
@@ -43,7 +43,7 @@ void queue_show_row(struct queue_ask *a, const struct queue_message *m)
 	json_int(&json, "left", m->left);
 	json_int(&json, "recipients", m->nrcpts);
 	json_str(&json, "destination", key);
-	json_str(&json, "last", str_of(last));
+	json_str(&json, "last", last);
 	json_close(&json, '}');
 	buf_byte(&a->out, '\n');
 }
@@ -63,14 +63,14 @@ static const char *state_of(const struct queue_message *m, unsigned i)
 	static const char *const finished[] = { [QUEUE_RCPT_LEFT] = "left",
 						[QUEUE_RCPT_DONE] = "delivered",
 						[QUEUE_RCPT_FAILED] = "failed" };
-	const struct queue_job *j = m->rcpts[i].job;
+	const struct queue_job *j = queue_rcpt(m, i)->job;
 
-	return j ? queue_place_name[j->place] : finished[m->rcpts[i].state];
+	return j ? queue_place_name[j->place] : finished[queue_rcpt(m, i)->state];
 }
 
 static struct str destination_of(const struct queue_message *m, unsigned i)
 {
-	const struct queue_job *j = m->rcpts[i].job;
+	const struct queue_job *j = queue_rcpt(m, i)->job;
 
 	return j && j->destination ? queue_destination_key(j->destination) : STR_NONE;
 }
@@ -84,7 +84,7 @@ static void show_text(struct queue_ask *a, const struct queue_message *m,
 		struct str to = destination_of(m, i);
 
 		buf_printf(&a->out, "recipient %u: %s, %u attempts%s", i, state_of(m, i),
-			   m->rcpts[i].attempts, to.n ? ", to " : "");
+			   queue_rcpt(m, i)->attempts, to.n ? ", to " : "");
 		buf_add(&a->out, to);
 		buf_byte(&a->out, '\n');
 	}
@@ -103,7 +103,7 @@ static void show_json(struct queue_ask *a, const struct queue_message *m,
 	json_str(&j, "id", str_of(id_text(&m->id, id)));
 	json_int(&j, "variant", m->variant);
 	json_int(&j, "body", (int64_t)accept->body_length);
-	json_str(&j, "last", str_of(m->extra ? m->extra->last : ""));
+	json_str(&j, "last", queue_said(m, SAID_LAST));
 	json_str(&j, "envelope", accept->envelope);
 	json_str(&j, "header", accept->header);
 	json_open(&j, "recipients", '[');
@@ -112,7 +112,7 @@ static void show_json(struct queue_ask *a, const struct queue_message *m,
 
 		json_open(&j, NULL, '{');
 		json_str(&j, "state", str_of(state_of(m, i)));
-		json_int(&j, "attempts", m->rcpts[i].attempts);
+		json_int(&j, "attempts", queue_rcpt(m, i)->attempts);
 		if (to.n)
 			json_str(&j, "destination", to);
 		json_close(&j, '}');

@@ -5,25 +5,36 @@
 #include "codec.h"
 
 /*
- * The blob of a STATE: version; per job that has recipients left {held, due, number of its
- * destination, recipients and their attempts}; text of the last failure; variables; the
+ * The blob of a STATE: version; per job that has recipients left {whether it is kept, due, number
+ * of its destination, recipients and their attempts}; what is said of the message; the
  * destinations. What does not fit (SPOOL_BLOB_MAX) is left out from the end: the jobs of
- * IPC_LEASE_RCPTS recipients always fit, so that nothing held is ever let go and no attempt
- * forgotten; a destination that is missing is asked for anew.
+ * IPC_LEASE_RCPTS recipients and all that is said always fit, so that nothing kept is ever let go,
+ * no attempt and no variable forgotten; a destination that is missing is asked for anew.
  *
- *   blob = u8(VERSION) u16(count) *job str(last) str(vars) u16(count) *( str(key) str(hop) )
- *   job  = u8(held) u32(due) u16(destination) u16(count / ALL) *( u16(index) u16(attempts) )
+ *   blob = u8(VERSION) u16(count) *job SAIDS( str(said) ) u16(count) *( str(key) str(hop) )
+ *   job  = u8(kept) u32(due) u16(destination) u16(count / ALL) *( u16(index) u16(attempts) )
+ *   kept = 0 / 1 (held) / 2 (quarantined until `due`; 0: as its envelope says)
  */
-#define VERSION        2
+#define VERSION        3
 #define ALL            UINT16_MAX /* every recipient, none of them tried */
 #define NO_DESTINATION UINT16_MAX
 #define DESTINATIONS   256
 #define JOB_BYTES      (1 + 4 + 2 + 2)
 #define RCPT_BYTES     (2 + 2)
 
-_Static_assert(3 + ENVELOPE_RCPTS * (JOB_BYTES + RCPT_BYTES) + 4 + QUEUE_LAST + 4 + 2 <=
+_Static_assert(3 + ENVELOPE_RCPTS * (JOB_BYTES + RCPT_BYTES) + 4 * SAIDS + QUEUE_LAST +
+			       QUEUE_BUCKET + ENVELOPE_VALUE + IPC_VARS + IPC_RCPT_VARS + 2 <=
 		       SPOOL_BLOB_MAX,
-	       "the jobs of a message and its last failure fit");
+	       "the jobs of a message and what is said of it fit");
+
+enum kept { KEPT_NOT, KEPT_HELD, KEPT_QUARANTINED, KEPTS };
+
+static enum kept kept_by(const struct queue_job *j)
+{
+	if (j->place == PLACE_HELD)
+		return KEPT_HELD;
+	return j->place == PLACE_QUARANTINED ? KEPT_QUARANTINED : KEPT_NOT;
+}
 
 struct table {
 	const struct queue_destination *at[DESTINATIONS];
@@ -49,7 +60,7 @@ static void put_u16_at(struct buf *b, size_t at, unsigned v)
 
 static bool is_left(const struct queue_message *m, unsigned i, const struct queue_job *j)
 {
-	return m->rcpts[i].job == j && m->rcpts[i].state == QUEUE_RCPT_LEFT;
+	return queue_rcpt(m, i)->job == j && queue_rcpt(m, i)->state == QUEUE_RCPT_LEFT;
 }
 
 /* write_job - false: it has no recipient left, and nothing was written */
@@ -59,14 +70,14 @@ static bool write_job(struct buf *b, struct table *t, const struct queue_message
 	size_t at = buf_len(b);
 	unsigned n = 0;
 
-	wire_u8(b, j->place == PLACE_HELD);
-	wire_u32(b, j->place == PLACE_WAITING ? j->due : 0);
+	wire_u8(b, (uint8_t)kept_by(j));
+	wire_u32(b, j->place == PLACE_WAITING || j->place == PLACE_QUARANTINED ? j->due : 0);
 	wire_u16(b, number_of(t, j->destination));
 	wire_u16(b, 0);
 	for (unsigned i = 0; i < m->nrcpts && i < ENVELOPE_RCPTS; i++)
 		if (is_left(m, i, j)) {
 			wire_u16(b, (uint16_t)i);
-			wire_u16(b, m->rcpts[i].attempts);
+			wire_u16(b, queue_rcpt(m, i)->attempts);
 			n++;
 		}
 	put_u16_at(b, at + JOB_BYTES - 2, n);
@@ -108,7 +119,7 @@ static void set_bits(uint8_t *bits, const struct queue_message *m, enum queue_rc
 {
 	memset(bits, 0, spool_bitmap_size(m->nrcpts));
 	for (unsigned i = 0; i < m->nrcpts; i++)
-		if (m->rcpts[i].state == state)
+		if (queue_rcpt(m, i)->state == state)
 			bits[i / 8] |= (uint8_t)(1u << i % 8);
 }
 
@@ -117,7 +128,6 @@ uint16_t queue_state_write(const struct queue_message *m, struct spool_state *ou
 	static uint8_t done[UINT16_MAX / 8 + 1], failed[UINT16_MAX / 8 + 1];
 	static struct buf blob;
 	struct table t = { .n = 0 };
-	struct str vars = STR_NONE;
 
 	if (!blob.max)
 		buf_init(&blob, SPOOL_BLOB_MAX);
@@ -126,20 +136,16 @@ uint16_t queue_state_write(const struct queue_message *m, struct spool_state *ou
 	set_bits(failed, m, QUEUE_RCPT_FAILED);
 	wire_u8(&blob, VERSION);
 	write_jobs(&blob, &t, m);
-	wire_str(&blob, m->extra ? str_of(m->extra->last) : STR_NONE);
-	if (m->extra && buf_room(&blob) >= 4 + m->extra->nvars + 2)
-		vars = (struct str){ m->extra->vars, m->extra->nvars };
-	wire_str(&blob, vars);
+	for (unsigned i = 0; i < SAIDS; i++)
+		wire_str(&blob, queue_said(m, i));
 	write_destinations(&blob, &t);
 	*out = (struct spool_state){ done, failed, buf_str(&blob) };
 	return m->nrcpts;
 }
 
-struct str queue_state_held(enum ipc_state state)
+struct str queue_state_kept(enum ipc_state state)
 {
-	static const char *const last[] = { [IPC_STATE_HOLD] = "held by policy",
-					    [IPC_STATE_QUARANTINE] = "quarantined by policy" };
-	static struct buf blobs[COUNT(last)];
+	static struct buf blobs[IPC_STATE_QUARANTINE + 1];
 	struct buf *b = &blobs[state];
 
 	if (state == IPC_STATE_QUEUE)
@@ -148,12 +154,12 @@ struct str queue_state_held(enum ipc_state state)
 		buf_init(b, SPOOL_BLOB_MAX);
 		wire_u8(b, VERSION);
 		wire_u16(b, 1);
-		wire_u8(b, true);
+		wire_u8(b, state == IPC_STATE_HOLD ? KEPT_HELD : KEPT_QUARANTINED);
 		wire_u32(b, 0);
 		wire_u16(b, NO_DESTINATION);
 		wire_u16(b, ALL);
-		wire_str(b, str_of(last[state]));
-		wire_str(b, STR_NONE);
+		for (unsigned i = 0; i < SAIDS; i++)
+			wire_str(b, STR_NONE);
 		wire_u16(b, 0);
 	}
 	return buf_str(b);
@@ -164,7 +170,7 @@ struct str queue_state_held(enum ipc_state state)
 struct row { /* a job */
 	uint32_t due;
 	uint16_t destination, count;
-	bool held;
+	enum kept kept;
 };
 
 static bool has_bit(const uint8_t *bits, unsigned i)
@@ -177,17 +183,19 @@ static void read_finished(struct queue_message *m, const struct spool_state *s)
 	for (unsigned i = 0; i < m->nrcpts; i++) {
 		if (!has_bit(s->done, i) && !has_bit(s->failed, i))
 			continue;
-		m->rcpts[i].state = has_bit(s->done, i) ? QUEUE_RCPT_DONE : QUEUE_RCPT_FAILED;
-		m->rcpts[i].job = NULL;
+		queue_rcpt(m, i)->state = has_bit(s->done, i) ? QUEUE_RCPT_DONE : QUEUE_RCPT_FAILED;
+		queue_rcpt(m, i)->job = NULL;
 		m->left--;
 	}
 }
 
 static struct row read_row(struct wire *w)
 {
+	unsigned kept = wire_get_u8(w);
 	struct row r;
 
-	r.held = wire_get_u8(w) != 0;
+	w->bad |= kept >= KEPTS;
+	r.kept = kept < KEPTS ? (enum kept)kept : KEPT_HELD;
 	r.due = wire_get_u32(w);
 	r.destination = wire_get_u16(w);
 	r.count = wire_get_u16(w);
@@ -210,7 +218,7 @@ static struct queue_job *job_for(struct queue *q, struct queue_message *m, const
 {
 	struct queue_job *j;
 
-	if (!r->held && !r->due)
+	if (r->kept == KEPT_NOT && !r->due)
 		return NULL;
 	if (r->count == ALL || r->count == queue_job_count(&m->job))
 		j = &m->job;
@@ -220,8 +228,9 @@ static struct queue_job *job_for(struct queue *q, struct queue_message *m, const
 		return NULL;
 	queue_job_route(&q->index, j, d);
 	j->due = r->due;
-	if (r->held)
-		queue_job_place(&q->index, j, PLACE_HELD);
+	if (r->kept != KEPT_NOT)
+		queue_job_place(&q->index, j,
+				r->kept == KEPT_HELD ? PLACE_HELD : PLACE_QUARANTINED);
 	return j;
 }
 
@@ -229,17 +238,17 @@ static struct queue_job *job_for(struct queue *q, struct queue_message *m, const
 static void hold_own(struct queue *q, struct queue_message *m, const struct row *r,
 		     const struct queue_job *j)
 {
-	if (r->held && !j)
+	if (r->kept != KEPT_NOT && !j)
 		queue_job_place(&q->index, &m->job, PLACE_HELD);
 }
 
 static void join(struct queue_message *m, unsigned i, unsigned attempts, struct queue_job *j)
 {
-	if (i >= m->nrcpts || m->rcpts[i].job != &m->job)
+	if (i >= m->nrcpts || queue_rcpt(m, i)->job != &m->job)
 		return;
-	m->rcpts[i].attempts = (uint16_t)attempts;
+	queue_rcpt(m, i)->attempts = (uint16_t)attempts;
 	if (j)
-		m->rcpts[i].job = j;
+		queue_rcpt(m, i)->job = j;
 }
 
 static void read_job(struct queue *q, struct queue_message *m, struct wire *w,
@@ -287,7 +296,6 @@ bool queue_state_read(struct queue *q, struct queue_message *m, const struct spo
 	struct queue_destination *table[DESTINATIONS] = { NULL };
 	struct wire w = { .rest = state->blob }, jobs;
 	unsigned njobs, n;
-	struct str last;
 
 	read_finished(m, state);
 	if (!state->blob.n)
@@ -297,8 +305,8 @@ bool queue_state_read(struct queue *q, struct queue_message *m, const struct spo
 	njobs = wire_get_u16(&w);
 	jobs = w;
 	skip_jobs(&w, njobs);
-	last = wire_get_str(&w, QUEUE_LAST);
-	queue_message_remember(m, last, wire_get_str(&w, SPOOL_BLOB_MAX));
+	for (unsigned i = 0; i < SAIDS; i++)
+		queue_say(&q->index, m, i, wire_get_str(&w, SPOOL_BLOB_MAX));
 	n = read_table(q, &w, table);
 	while (njobs-- > 0 && !jobs.bad)
 		read_job(q, m, &jobs, table, n);

@@ -5,6 +5,7 @@
 
 #include "counter.h"
 #include "ipc_carry.h"
+#include "queue_kept.h"
 
 /* A message on its way to the disk; answered when it is there. */
 struct arrival {
@@ -19,6 +20,7 @@ struct arrival {
 };
 
 static const struct spool_refusal no_memory = { 452, "out of memory for the queue" };
+static const struct spool_refusal quarantine_full = { 452, "the quarantine is full" };
 static const struct spool_refusal nonsense = { 451, "the submission is not well formed" };
 static const struct spool_refusal foreign = { 451, "the submission has the id of another process" };
 
@@ -55,15 +57,43 @@ static void answer(struct queue *q, unsigned edge, uint64_t tag, const struct sp
 
 /* ---- variants -------------------------------------------------------------------------------- */
 
-/* scan - the lines that begin a recipient; the rest of the text is for deliver */
-static bool scan(struct str text, unsigned *nrcpts)
+/*
+ * hash_sender - so that one address has one turn; what a mailing list puts behind '+' or '=' to
+ * tell its recipients apart is not another sender
+ */
+static uint32_t hash_sender(struct str sender)
+{
+	ptrdiff_t at = str_rfind(sender, '@'), end = str_find_any(sender, "+=");
+	struct str local = str_head(sender, at < 0 ? sender.n : (size_t)at);
+
+	if (end > 0 && (size_t)end < local.n)
+		local.n = (size_t)end;
+	return (uint32_t)(map_hash_fold(local) * 3 +
+			  map_hash_fold(str_drop(sender, at < 0 ? sender.n : (size_t)at)));
+}
+
+/* scan - the lines that begin a recipient, and the sender; the rest of the text is for deliver */
+static bool scan(struct str text, unsigned *nrcpts, uint32_t *sender)
 {
 	struct str line;
 
 	*nrcpts = 0;
+	*sender = 0;
 	while (str_take(&text, '\n', &line))
-		*nrcpts += str_has_prefix(line, STR("rcpt: "));
+		if (str_has_prefix(line, STR("rcpt: ")))
+			++*nrcpts;
+		else if (str_has_prefix(line, STR("from: ")))
+			*sender = hash_sender(str_drop(line, 6));
 	return *nrcpts > 0 && *nrcpts <= ENVELOPE_RCPTS;
+}
+
+uint32_t queue_sender(struct str envelope)
+{
+	unsigned nrcpts;
+	uint32_t sender;
+
+	(void)scan(envelope, &nrcpts, &sender);
+	return sender;
 }
 
 uint64_t queue_created(struct str envelope)
@@ -81,7 +111,7 @@ static void fill(const struct ipc_submit *s, const struct ipc_variant *v, struct
 {
 	a->envelope = v->envelope;
 	a->header = v->header;
-	a->state.blob = queue_state_held(v->state);
+	a->state.blob = queue_state_kept(v->state);
 	if (s->is_slot && s->slot_length) {
 		a->nextents = 1;
 		a->extents[0] = (struct spool_extent){ NULL, 0, s->slot_length };
@@ -89,6 +119,11 @@ static void fill(const struct ipc_submit *s, const struct ipc_variant *v, struct
 		a->nextents = 1;
 		a->extents[0] = (struct spool_extent){ s->body.p, 0, s->body.n };
 	}
+}
+
+static uint64_t bytes_of(const struct ipc_submit *s, const struct ipc_variant *v)
+{
+	return v->envelope.n + v->header.n + (s->is_slot ? s->slot_length : s->body.n);
 }
 
 /*
@@ -101,24 +136,27 @@ struct queue_message *queue_variant(struct queue *q, const struct ipc_submit *s,
 	const struct ipc_variant *v = &s->variants[i];
 	struct queue_message *m;
 	unsigned nrcpts;
+	uint32_t sender;
 
 	*why = &nonsense;
-	if (!scan(v->envelope, &nrcpts))
+	if (!scan(v->envelope, &nrcpts, &sender))
 		return NULL;
+	*why = &quarantine_full;
+	if (v->state == IPC_STATE_QUARANTINE && !queue_kept_has_room(q, bytes_of(s, v))) {
+		counter_add(COUNTER_QUARANTINE_FULL, 1);
+		return NULL;
+	}
 	*why = &no_memory;
 	m = queue_message_new(&s->id, (uint16_t)i, (uint16_t)nrcpts, queue_now(q));
 	if (!m)
 		return NULL;
+	m->sender = sender;
 	*out = (struct spool_variant){ .handle = &m->handle, .number = (uint16_t)i };
 	out->accept.recipients = (uint16_t)nrcpts;
 	fill(s, v, &out->accept);
-	if (v->state == IPC_STATE_QUEUE)
-		return m;
-	queue_message_remember(m,
-			       v->state == IPC_STATE_HOLD ? STR("held by policy")
-							  : STR("quarantined by policy"),
-			       STR_NONE);
-	queue_job_place(&q->index, &m->job, PLACE_HELD);
+	queue_pin(m); /* until it has arrived */
+	if (v->state != IPC_STATE_QUEUE)
+		queue_kept_begin(q, m, v->state, v->envelope, bytes_of(s, v));
 	return m;
 }
 
@@ -127,15 +165,16 @@ void queue_variant_drop(struct queue *q, struct queue_message **mp)
 	if (!*mp)
 		return;
 	queue_job_place(&q->index, &(*mp)->job, PLACE_LEASED);
-	queue_message_free(mp);
+	queue_message_free(&q->index, mp);
 }
 
 void queue_arrived(struct queue *q, struct queue_message *m)
 {
 	counter_add(COUNTER_SPOOL_MESSAGES, 1);
 	queue_message_add(&q->index, m);
-	if (m->job.place != PLACE_HELD)
+	if (m->job.place != PLACE_HELD && m->job.place != PLACE_QUARANTINED)
 		queue_job_place(&q->index, &m->job, PLACE_UNROUTED);
+	queue_unpin(q, m);
 	queue_soon(q);
 }
 

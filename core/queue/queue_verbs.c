@@ -2,6 +2,7 @@
 
 #include "json.h"
 #include "log.h"
+#include "queue_kept.h"
 
 /*
  * The operator's words: queue list|show|retry|hold|release|drop [ID|all] [--json] [--reroute]. A
@@ -47,7 +48,7 @@ static bool retry_job(struct queue_ask *a, struct queue_job *j)
 	struct queue *q = a->queue;
 
 	if (a->reroute)
-		j->routed = 0;
+		queue_job_routed(j, 0);
 	if (j->place != PLACE_WAITING && !(a->reroute && j->place == PLACE_READY))
 		return false;
 	if (j->destination && !a->reroute) {
@@ -77,27 +78,14 @@ static enum queue_change hold(struct queue_ask *a, struct queue_message *m)
 	for (struct queue_job *j = &m->job; j; j = j->next)
 		if (queue_job_count(j))
 			queue_job_place(&a->queue->index, j, PLACE_HELD);
-	queue_message_remember(m, STR("held by the operator"), STR_NONE);
+	queue_say(&a->queue->index, m, SAID_LAST, STR("held by the operator"));
 	queue_progress(a->queue, m);
 	return QUEUE_CHANGED;
 }
 
 static enum queue_change release(struct queue_ask *a, struct queue_message *m)
 {
-	bool moved = false;
-
-	for (struct queue_job *j = &m->job; j; j = j->next) {
-		if (j->place != PLACE_HELD)
-			continue;
-		queue_job_route(&a->queue->index, j, NULL);
-		j->due = 0;
-		queue_job_place(&a->queue->index, j, PLACE_UNROUTED);
-		moved = true;
-	}
-	if (!moved)
-		return QUEUE_NOTHING;
-	queue_progress(a->queue, m);
-	return QUEUE_CHANGED;
+	return queue_kept_release(a->queue, m, PLACE_HELD, NULL) ? QUEUE_CHANGED : QUEUE_NOTHING;
 }
 
 static enum queue_change drop(struct queue_ask *a, struct queue_message *m)
@@ -112,11 +100,7 @@ static enum queue_change drop(struct queue_ask *a, struct queue_message *m)
 	json_int(j, "variant", m->variant);
 	json_int(j, "recipients", m->left);
 	log_close();
-	gauge_move(GAUGE_QUEUE_RECIPIENTS, -(int64_t)m->left);
-	for (unsigned i = 0; i < m->nrcpts; i++)
-		m->rcpts[i].job = NULL;
-	m->left = 0;
-	queue_progress(a->queue, m);
+	queue_drop(a->queue, m);
 	return QUEUE_CHANGED;
 }
 

@@ -22,7 +22,7 @@
 
 #define SPOOL_EXTENTS      64
 #define SPOOL_RECIPIENTS   10000       /* of one variant */
-#define SPOOL_BLOB_MAX     (16 * 1024) /* of state */
+#define SPOOL_BLOB_MAX     (64 * 1024) /* of state */
 #define SPOOL_HEADER_MAX   (256 * 1024)
 #define SPOOL_ENVELOPE_MAX (1024 * 1024)
 #define SPOOL_SUM          32

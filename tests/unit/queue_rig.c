@@ -145,6 +145,9 @@ void rig_init(void)
 					      .retry_longest_us = 14400 * RIG_SECOND,
 					      .expire_us = 432000 * RIG_SECOND,
 					      .concurrency = 20,
+					      .concurrency_least = 20,
+					      .quarantine_bytes = 1024 * 1024,
+					      .quarantine_ttl_us = 86400 * RIG_SECOND,
 					      .total = 100,
 					      .delivers = RIG_DELIVERS,
 					      .route_ttl_us = 3600 * RIG_SECOND };
@@ -300,8 +303,9 @@ static struct str envelope_of(unsigned nrcpts)
 	if (!text.max)
 		buf_init(&text, IPC_ENVELOPE_MAX);
 	buf_reset(&text);
-	buf_printf(&text, "sender: a@b\ncreated: %llu\n",
-		   (unsigned long long)net_loop_wall(rig.loop));
+	buf_printf(&text, "id: %026u\nfrom: %s\ncreated: %llu\n%s", 1u,
+		   rig.sender ? rig.sender : "a@b", (unsigned long long)net_loop_wall(rig.loop),
+		   rig.submit_lines ? rig.submit_lines : "");
 	for (unsigned i = 0; i < nrcpts; i++)
 		buf_printf(&text, "rcpt: r%u@example\n", i);
 	return buf_str(&text);
@@ -368,6 +372,18 @@ void rig_retry(unsigned index, uint64_t us)
 {
 	rig_outcome(index, IPC_OUTCOME_DEFER, "4.0.0 not now");
 	result.outcomes[result.noutcomes - 1].retry_us = us;
+}
+
+void rig_cause(unsigned index, enum ipc_cause cause, const char *vars)
+{
+	rig_outcome(index, IPC_OUTCOME_DEFER, "4.0.0 not now");
+	result.outcomes[result.noutcomes - 1].cause = cause;
+	result.outcomes[result.noutcomes - 1].vars = str_of(vars);
+}
+
+void rig_returned(void)
+{
+	result.is_returned = true;
 }
 
 void rig_bounce(unsigned number, enum ipc_state state)

@@ -42,6 +42,8 @@ struct rig {
 	struct queue *queue;
 	struct rig_peer edges[RIG_EDGES], delivers[RIG_DELIVERS], control;
 	size_t ring;
+	const char *submit_lines; /* more of the envelopes of rig_submit; NULL: none */
+	const char *sender;       /* NULL: a@b */
 };
 extern struct rig rig;
 
@@ -78,6 +80,8 @@ struct queue_message *rig_find(unsigned number, unsigned variant);
 
 /* ROUTED or RESULT: outcomes are gathered, then sent. */
 void rig_outcome(unsigned index, enum ipc_outcome outcome, const char *text);
+void rig_cause(unsigned index, enum ipc_cause cause, const char *vars); /* DEFER */
+void rig_returned(void); /* the lease is given back */
 void rig_to(unsigned index, const char *key, const char *hop);
 void rig_retry(unsigned index, uint64_t us);
 void rig_bounce(unsigned number, enum ipc_state state);

@@ -20,7 +20,9 @@ static void sample_lease(void)
 		.vars = STR("\1\2\3"),
 		.last = STR("4.4.1 no answer"),
 		.nrcpts = 3,
-		.rcpts = { { 0, 0 }, { 999, 4 }, { UINT32_MAX, UINT32_MAX } },
+		.rcpts = { { 0, 0, STR_NONE },
+			   { 999, 4, STR("vars") },
+			   { UINT32_MAX, UINT32_MAX, STR_NONE } },
 	};
 }
 
@@ -33,7 +35,8 @@ static void sample_result(void)
 			{ 1, IPC_OUTCOME_DONE, 250, STR("2.0.0 ok"), STR(""), STR(""), 0 },
 			{ 2, IPC_OUTCOME_DONE, 250, STR("2.0.0 ok"), STR(""), STR(""), 0 },
 			{ 3, IPC_OUTCOME_ROUTE, 0, STR("x"), STR("k"), STR("h:25"), 0 },
-			{ 4, IPC_OUTCOME_DEFER, 451, STR("4.0.0 no"), STR(""), STR(""), 60000000 },
+			{ 4, IPC_OUTCOME_DEFER, 451, STR("4.0.0 no"), STR(""), STR(""), 60000000,
+			  IPC_CAUSE_RATE, STR("v") },
 			{ 5, IPC_OUTCOME_FAIL, 550, STR("5.1.1 no"), STR(""), STR(""), 0 },
 			{ 6, IPC_OUTCOME_HOLD, 0, STR("no route"), STR(""), STR(""), 0 },
 		},
@@ -60,6 +63,7 @@ static void same_lease(const struct ipc_lease *got, const struct ipc_lease *want
 	for (unsigned i = 0; i < want->nrcpts; i++) {
 		CHECK_INT(i, got->rcpts[i].index, want->rcpts[i].index);
 		CHECK_INT(i, got->rcpts[i].attempts, want->rcpts[i].attempts);
+		CHECK_STR(i, got->rcpts[i].vars, want->rcpts[i].vars);
 	}
 }
 
@@ -74,8 +78,11 @@ static void same_result(const struct ipc_result *got, const struct ipc_result *w
 		CHECK_STR(i, got->outcomes[i].key, want->outcomes[i].key);
 		CHECK_STR(i, got->outcomes[i].next_hop, want->outcomes[i].next_hop);
 		CHECK_INT(i, got->outcomes[i].retry_us, want->outcomes[i].retry_us);
+		CHECK_INT(i, got->outcomes[i].cause, want->outcomes[i].cause);
+		CHECK_STR(i, got->outcomes[i].vars, want->outcomes[i].vars);
 	}
 	CHECK_STR(0, got->vars, want->vars);
+	assert_int_equal(got->is_returned, want->is_returned);
 	assert_int_equal(got->has_bounce, want->has_bounce);
 	CHECK_STR(0, got->bounce, want->bounce);
 }
@@ -115,6 +122,7 @@ TEST(a_result_decodes_whole_and_no_piece_of_it_does)
 	result.has_bounce = false;
 	result.bounce = STR_NONE;
 	result.noutcomes = 0;
+	result.is_returned = true;
 	assert_true(ipc_result_encode(&b, &result));
 	only_whole(buf_str(&b), result_decodes);
 	same_result(&result_back, &result);
@@ -135,7 +143,7 @@ TEST(a_thousand_recipients_with_one_route_are_small)
 			.next_hop = STR("192.0.2.1:25"),
 		};
 	assert_true(ipc_result_encode(&b, &result));
-	assert_true(buf_len(&b) < IPC_LEASE_RCPTS * 11);
+	assert_true(buf_len(&b) < IPC_LEASE_RCPTS * 12);
 	assert_true(ipc_result_decode(buf_str(&b), &result_back));
 	same_result(&result_back, &result);
 	buf_fini(&b);

@@ -80,8 +80,8 @@ TEST(what_is_deferred_waits_and_is_tried_again_at_its_time)
 	rig_answer(at, IPC_RESULT, tag);
 	place_is(1, PLACE_WAITING);
 	m = rig_find(1, 0);
-	assert_int_equal(m->one.attempts, 1);
-	assert_string_equal(m->extra->last, "4.2.0 busy");
+	assert_int_equal(queue_rcpt(m, 0)->attempts, 1);
+	CHECK_STR(0, queue_said(m, SAID_LAST), STR("4.2.0 busy"));
 	rig_wait(250 * RIG_SECOND); /* 300 s, an eighth less at most */
 	place_is(1, PLACE_WAITING);
 	rig_wait(100 * RIG_SECOND);
@@ -93,7 +93,7 @@ TEST(what_is_deferred_waits_and_is_tried_again_at_its_time)
 	place_is(1, PLACE_WAITING);
 	rig_wait(20 * RIG_SECOND);
 	place_is(1, PLACE_ROUTING); /* after an hour `route` is asked again */
-	assert_int_equal(rig_find(1, 0)->one.attempts, 2);
+	assert_int_equal(queue_rcpt(rig_find(1, 0), 0)->attempts, 2);
 	rig_end();
 }
 
@@ -129,7 +129,7 @@ TEST(an_answer_that_names_nobody_is_tried_again)
 	tag = rig_dispatched(2, "mx", &at);
 	rig_answer(at, IPC_RESULT, tag);
 	place_is(2, PLACE_WAITING);
-	assert_int_equal(rig_find(2, 0)->one.attempts, 0);
+	assert_int_equal(queue_rcpt(rig_find(2, 0), 0)->attempts, 0);
 	rig_end();
 }
 
@@ -149,7 +149,7 @@ TEST(held_mail_stays_until_it_is_released)
 	place_is(1, PLACE_HELD);
 	rig_restart();
 	place_is(1, PLACE_HELD);
-	assert_string_equal(rig_find(1, 0)->extra->last, "5.4.4 no route for example");
+	CHECK_STR(0, queue_said(rig_find(1, 0), SAID_LAST), STR("5.4.4 no route for example"));
 	rig_end();
 }
 
@@ -169,10 +169,11 @@ TEST(mail_that_policy_holds_is_never_scheduled_not_even_after_a_crash)
 	buf_fini(&b);
 	(void)rig_tag(&rig.edges[0], IPC_DURABLE);
 	for (unsigned round = 0; round < 2; round++) {
-		CHECK_INT(round, rig.queue->index.held, 2);
+		CHECK_INT(round, rig.queue->index.held, 1);
+		CHECK_INT(round, rig.queue->index.quarantined, 1);
 		CHECK_INT(round, rig_find(1, 0)->left, 2);
-		assert_string_equal(rig_find(1, 0)->extra->last, "held by policy");
-		assert_string_equal(rig_find(1, 1)->extra->last, "quarantined by policy");
+		CHECK_STR(0, queue_said(rig_find(1, 0), SAID_LAST), STR("held by policy"));
+		CHECK_STR(0, queue_said(rig_find(1, 1), SAID_LAST), STR("quarantined by policy"));
 		CHECK_INT(round,
 			  rig_count(&rig.delivers[0], IPC_ROUTE) +
 				  rig_count(&rig.delivers[1], IPC_ROUTE),
@@ -184,6 +185,22 @@ TEST(mail_that_policy_holds_is_never_scheduled_not_even_after_a_crash)
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
+TEST(each_class_of_failure_has_a_first_wait_of_its_own)
+{
+	rig_init();
+	rig.options.retry_cause_us[IPC_CAUSE_RATE] = 900 * RIG_SECOND;
+	rig_start();
+	for (unsigned i = 0; i < 1000; i++) {
+		uint64_t rate = queue_sched_retry(rig.queue, 1, IPC_CAUSE_RATE);
+		uint64_t grey = queue_sched_retry(rig.queue, 1, IPC_CAUSE_GREYLIST);
+
+		CHECK(i, rate >= 787 * RIG_SECOND && rate <= 1013 * RIG_SECOND);
+		CHECK(i, grey >= 300 * RIG_SECOND && grey <= 375 * RIG_SECOND); /* never early */
+		CHECK(i, queue_sched_retry(rig.queue, 2, IPC_CAUSE_RATE) >= 2 * 787 * RIG_SECOND);
+	}
+	rig_end();
+}
+
 TEST(the_wait_doubles_up_to_the_longest_with_an_eighth_of_jitter)
 {
 	static const struct {
@@ -194,7 +211,8 @@ TEST(the_wait_doubles_up_to_the_longest_with_an_eighth_of_jitter)
 	rig_begin();
 	for (size_t i = 0; i < COUNT(rows); i++)
 		for (unsigned k = 0; k < 200; k++) {
-			uint64_t wait = queue_sched_retry(rig.queue, rows[i].attempts),
+			uint64_t wait = queue_sched_retry(rig.queue, rows[i].attempts,
+							  IPC_CAUSE_OTHER),
 				 mean = rows[i].seconds * RIG_SECOND;
 
 			CHECK(i, wait >= mean - mean / 8 && wait <= mean + mean / 8);
@@ -228,7 +246,7 @@ TEST(a_message_expires_by_age_and_after_enough_attempts)
 	assert_false(expires(tag, at));
 	for (unsigned i = 1; i < 3; i++) {
 		tag = ((uint64_t)rig.queue->delivers[at->index].leases[0].serial << 16);
-		assert_int_equal(rig_find(1, 0)->one.attempts, i);
+		assert_int_equal(queue_rcpt(rig_find(1, 0), 0)->attempts, i);
 		assert_false(expires(tag, at));
 	}
 	tag = ((uint64_t)rig.queue->delivers[at->index].leases[0].serial << 16);
@@ -246,7 +264,7 @@ TEST(what_was_never_routed_expires_as_well)
 	rig_message(1, 1, IPC_STATE_QUEUE);
 	rig_turn(2);
 	rig_find(1, 0)->created -= 500000;
-	rig_find(1, 0)->one.attempts = 3;
+	queue_rcpt(rig_find(1, 0), 0)->attempts = 3;
 	p = router(&tag);
 	rig_retry(0, RIG_SECOND);
 	rig_answer(p, IPC_ROUTED, tag);
@@ -270,8 +288,8 @@ TEST(age_counts_from_the_arrival_whatever_the_envelope_says)
 	struct buf b;
 
 	rig_begin();
-	s.variants[0] =
-		(struct ipc_variant){ IPC_STATE_QUEUE, STR("created: 1\nrcpt: a@b\n"), STR_NONE };
+	s.variants[0] = (struct ipc_variant){ IPC_STATE_QUEUE, STR("created: 1000000\nrcpt: a@b\n"),
+					      STR_NONE };
 	s.variants[1] =
 		(struct ipc_variant){ IPC_STATE_QUEUE,
 				      STR("created: 18446744073709551615\nrcpt: a@b\n"), STR_NONE };
@@ -283,7 +301,7 @@ TEST(age_counts_from_the_arrival_whatever_the_envelope_says)
 	for (unsigned i = 0; i < 2; i++)
 		CHECK(i, queue_now(rig.queue) - rig_find(1, i)->created < 60);
 	rig_crash(0);
-	assert_int_equal(rig_find(1, 0)->created, 0);              /* that is all that is stored */
+	assert_int_equal(rig_find(1, 0)->created, 1);              /* that is all that is stored */
 	CHECK(0, rig_find(1, 1)->created <= queue_now(rig.queue)); /* none comes from the future */
 	rig_end();
 }
@@ -450,14 +468,14 @@ TEST(attempts_due_times_and_words_survive_a_restart)
 	due = rig_find(1, 0)->job.due;
 	rig_restart();
 	m = rig_find(1, 0);
-	assert_int_equal(m->one.attempts, 1);
-	assert_int_equal(m->one.job->place, PLACE_WAITING);
-	assert_true(m->one.job->due + 2 >= due && m->one.job->due <= due + 2);
-	assert_string_equal(m->extra->last, "4.1.0 ?[2J later");
-	assert_int_equal(m->extra->nvars, 14);
-	CHECK_STR(0, queue_destination_key(m->one.job->destination), STR("mx"));
+	assert_int_equal(queue_rcpt(m, 0)->attempts, 1);
+	assert_int_equal(queue_rcpt(m, 0)->job->place, PLACE_WAITING);
+	assert_true(queue_rcpt(m, 0)->job->due + 2 >= due && queue_rcpt(m, 0)->job->due <= due + 2);
+	CHECK_STR(0, queue_said(m, SAID_LAST), STR("4.1.0 ?[2J later"));
+	assert_int_equal(queue_said(m, SAID_VARS).n, 14);
+	CHECK_STR(0, queue_destination_key(queue_rcpt(m, 0)->job->destination), STR("mx"));
 	rig_wait(400 * RIG_SECOND);
-	assert_int_equal(m->one.job->place, PLACE_ROUTING); /* asked anew */
+	assert_int_equal(queue_rcpt(m, 0)->job->place, PLACE_ROUTING); /* asked anew */
 	rig_end();
 }
 
@@ -476,7 +494,7 @@ TEST(a_stored_time_that_a_wrong_clock_made_is_cut)
 	queue_progress(rig.queue, m);
 	rig_restart();
 	m = rig_find(1, 0);
-	assert_true(m->one.job->due <= queue_now(rig.queue) + 31 * 86400);
+	assert_true(queue_rcpt(m, 0)->job->due <= queue_now(rig.queue) + 31 * 86400);
 	rig_end();
 }
 
@@ -490,6 +508,7 @@ int main(void)
 		cmocka_unit_test(an_answer_that_names_nobody_is_tried_again),
 		cmocka_unit_test(held_mail_stays_until_it_is_released),
 		cmocka_unit_test(mail_that_policy_holds_is_never_scheduled_not_even_after_a_crash),
+		cmocka_unit_test(each_class_of_failure_has_a_first_wait_of_its_own),
 		cmocka_unit_test(the_wait_doubles_up_to_the_longest_with_an_eighth_of_jitter),
 		cmocka_unit_test(a_message_expires_by_age_and_after_enough_attempts),
 		cmocka_unit_test(what_was_never_routed_expires_as_well),

@@ -210,9 +210,11 @@ TEST(a_bounce_may_be_quarantined)
 	rig_bounce(2, IPC_STATE_QUARANTINE);
 	rig_answer(at[0], IPC_RESULT, tags[0]);
 	rig_turn(5);
-	assert_int_equal(queue_message_find(&rig.queue->index, &id, 0)->job.place, PLACE_HELD);
+	assert_int_equal(queue_message_find(&rig.queue->index, &id, 0)->job.place,
+			 PLACE_QUARANTINED);
 	rig_crash(0);
-	assert_int_equal(queue_message_find(&rig.queue->index, &id, 0)->job.place, PLACE_HELD);
+	assert_int_equal(queue_message_find(&rig.queue->index, &id, 0)->job.place,
+			 PLACE_QUARANTINED);
 	rig_end();
 }
 

@@ -70,11 +70,11 @@ static void holds(uint32_t due)
 
 	assert_non_null(m);
 	assert_int_equal(m->left, 2);
-	CHECK_INT(0, m->rcpts[0].state, QUEUE_RCPT_DONE);
-	CHECK_INT(1, m->rcpts[1].attempts, 4);
-	CHECK_INT(1, m->rcpts[1].job->place, PLACE_WAITING);
-	CHECK_INT(1, m->rcpts[1].job->due, due);
-	CHECK_INT(2, m->rcpts[2].job->place, PLACE_HELD);
+	CHECK_INT(0, queue_rcpt(m, 0)->state, QUEUE_RCPT_DONE);
+	CHECK_INT(1, queue_rcpt(m, 1)->attempts, 4);
+	CHECK_INT(1, queue_rcpt(m, 1)->job->place, PLACE_WAITING);
+	CHECK_INT(1, queue_rcpt(m, 1)->job->due, due);
+	CHECK_INT(2, queue_rcpt(m, 2)->job->place, PLACE_HELD);
 	assert_non_null(find(7, 3));
 	assert_null(find(7, 0));
 }

@@ -7,7 +7,7 @@
 
 static enum queue_place place_of(unsigned number)
 {
-	return (enum queue_place)rig_find(number, 0)->rcpts[0].job->place;
+	return (enum queue_place)queue_rcpt(rig_find(number, 0), 0)->job->place;
 }
 
 TEST(a_lost_channel_gives_every_lease_back_once)
@@ -24,7 +24,7 @@ TEST(a_lost_channel_gives_every_lease_back_once)
 	rig_turn(3);
 	assert_int_equal(place_of(1), PLACE_LEASED);
 	assert_int_equal(rig_count(at, IPC_DISPATCH), 1);
-	assert_int_equal(rig_find(1, 0)->one.attempts, 0);
+	assert_int_equal(queue_rcpt(rig_find(1, 0), 0)->attempts, 0);
 	rig_end();
 }
 
@@ -87,7 +87,8 @@ TEST(what_cannot_be_read_back_is_held_and_said)
 	heap_free(rig_ask("queue release all", &(unsigned){ 0 }));
 	rig_turn(4);
 	assert_int_equal(place_of(1), PLACE_HELD);
-	assert_string_equal(rig_find(1, 0)->extra->last, "cannot be read back from the spool");
+	CHECK_STR(0, queue_said(rig_find(1, 0), SAID_LAST),
+		  STR("cannot be read back from the spool"));
 	rig_end();
 }
 
@@ -249,6 +250,81 @@ TEST(a_piece_that_finds_the_ring_full_comes_later)
 	rig_end();
 }
 
+TEST(what_a_draining_process_gives_back_is_due_at_once_elsewhere)
+{
+	struct rig_peer *first = &rig.delivers[0], *second = &rig.delivers[1];
+
+	rig_begin();
+	rig_lose(second);
+	rig_message(1, 1, IPC_STATE_QUEUE);
+	rig_returned();
+	rig_answer(first, IPC_ROUTED, rig_tag(first, IPC_ROUTE));
+	assert_int_equal(rig_find(1, 0)->job.place, PLACE_UNROUTED);
+	assert_int_equal(rig_count(first, IPC_ROUTE), 0); /* it would give it back again */
+	rig_connect(second);
+	rig_to(0, "mx", "mx");
+	rig_answer(second, IPC_ROUTED, rig_tag(second, IPC_ROUTE));
+	rig_connect(first); /* its successor */
+	first = rig_owner("mx");
+	rig_returned();
+	rig_answer(first, IPC_RESULT, rig_tag(first, IPC_DISPATCH));
+	assert_int_equal(rig_find(1, 0)->job.place, PLACE_READY);
+	assert_int_equal(queue_rcpt(rig_find(1, 0), 0)->attempts, 0);
+	rig_connect(first);
+	rig_outcome(0, IPC_OUTCOME_DONE, "");
+	rig_answer(first, IPC_RESULT, rig_tag(first, IPC_DISPATCH));
+	assert_null(rig_find(1, 0));
+	rig_end();
+}
+
+TEST(variables_of_recipients_come_back_with_each_lease_also_after_a_crash)
+{
+	struct rig_frame *f;
+	struct rig_peer *p;
+
+	rig_begin();
+	rig_lose(&rig.delivers[1]);
+	p = &rig.delivers[0];
+	rig_message(1, 3, IPC_STATE_QUEUE);
+	rig_cause(0, IPC_CAUSE_POLICY, "zero");
+	rig_cause(2, IPC_CAUSE_POLICY, "two");
+	rig_outcome(1, IPC_OUTCOME_DONE, "");
+	rig_answer(p, IPC_ROUTED, rig_tag(p, IPC_ROUTE));
+	rig_wait(400 * RIG_SECOND);
+	rig_cause(0, IPC_CAUSE_POLICY, "");
+	rig_cause(2, IPC_CAUSE_POLICY, "other");
+	rig_answer(p, IPC_ROUTED, rig_tag(p, IPC_ROUTE));
+	rig_restart();
+	rig_lose(&rig.delivers[1]);
+	rig_wait(2000 * RIG_SECOND);
+	f = rig_take(p, IPC_ROUTE);
+	assert_int_equal(rig_lease(f)->nrcpts, 2);
+	CHECK_STR(0, rig_lease(f)->rcpts[0].vars, STR("zero"));
+	CHECK_STR(1, rig_lease(f)->rcpts[1].vars, STR("other"));
+	rig_free(&f);
+	rig_end();
+}
+
+TEST(the_last_places_are_for_destinations_that_have_none)
+{
+	struct rig_peer *p = &rig.delivers[0];
+
+	rig_init();
+	rig.options.total = 8;
+	rig.options.delivers = 1;
+	rig_start();
+	for (unsigned i = 0; i < 30; i++)
+		rig_message(i, 1, IPC_STATE_QUEUE);
+	for (unsigned i = 0; i < 30; i++) {
+		rig_to(0, i < 29 ? "slow" : "quick", "hop");
+		rig_answer(p, IPC_ROUTED, rig_tag(p, IPC_ROUTE));
+	}
+	rig_turn(3);
+	assert_int_equal(rig_count(p, IPC_DISPATCH), 7); /* 6 slow ones, and the quick one */
+	assert_int_equal(p == rig_owner("quick"), 1);
+	rig_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +337,10 @@ int main(void)
 		cmocka_unit_test(a_big_body_is_read_piece_by_piece_warm_or_cold),
 		cmocka_unit_test(a_thousand_reads_at_once_are_bounded_and_end_with_the_lease),
 		cmocka_unit_test(a_piece_that_finds_the_ring_full_comes_later),
+		cmocka_unit_test(what_a_draining_process_gives_back_is_due_at_once_elsewhere),
+		cmocka_unit_test(
+			variables_of_recipients_come_back_with_each_lease_also_after_a_crash),
+		cmocka_unit_test(the_last_places_are_for_destinations_that_have_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,7 @@ static struct queue_message *leased(unsigned number, unsigned n)
 
 static enum queue_place place_of(const struct queue_message *m, unsigned i)
 {
-	return (enum queue_place)m->rcpts[i].job->place;
+	return (enum queue_place)queue_rcpt(m, i)->job->place;
 }
 
 TEST(recipients_of_one_destination_travel_together)
@@ -48,9 +48,9 @@ TEST(recipients_of_one_destination_travel_together)
 	rig_answer(at, IPC_ROUTED, tag);
 	for (unsigned i = 0; i < 6; i++) {
 		CHECK_INT(i, place_of(m, i), PLACE_LEASED);
-		CHECK(i, m->rcpts[i].job == m->rcpts[i % 2].job);
+		CHECK(i, queue_rcpt(m, i)->job == queue_rcpt(m, i % 2)->job);
 	}
-	assert_ptr_not_equal(m->rcpts[0].job, m->rcpts[1].job);
+	assert_ptr_not_equal(queue_rcpt(m, 0)->job, queue_rcpt(m, 1)->job);
 	assert_int_equal(rig.queue->index.destinations.count, 2);
 	rig_end();
 }
@@ -67,17 +67,17 @@ TEST(each_outcome_takes_its_own_way)
 	rig_to(3, "other", "other"); /* 4 is not named; 5 has no bounce */
 	rig_outcome(5, IPC_OUTCOME_FAIL, "5.0.0 c");
 	rig_answer(at, IPC_RESULT, tag);
-	assert_null(m->rcpts[0].job);
-	assert_int_equal(m->rcpts[0].state, QUEUE_RCPT_DONE);
+	assert_null(queue_rcpt(m, 0)->job);
+	assert_int_equal(queue_rcpt(m, 0)->state, QUEUE_RCPT_DONE);
 	assert_int_equal(place_of(m, 1), PLACE_WAITING);
 	assert_int_equal(place_of(m, 2), PLACE_HELD);
 	assert_int_equal(place_of(m, 3), PLACE_LEASED);
-	CHECK_STR(0, queue_destination_key(m->rcpts[3].job->destination), STR("other"));
+	CHECK_STR(0, queue_destination_key(queue_rcpt(m, 3)->job->destination), STR("other"));
 	assert_int_equal(place_of(m, 4), PLACE_WAITING);
-	assert_ptr_not_equal(m->rcpts[4].job, m->rcpts[3].job);
-	assert_ptr_not_equal(m->rcpts[4].job, m->rcpts[2].job);
-	assert_int_equal(m->rcpts[4].attempts, 0);
-	assert_int_equal(m->rcpts[5].state, QUEUE_RCPT_FAILED);
+	assert_ptr_not_equal(queue_rcpt(m, 4)->job, queue_rcpt(m, 3)->job);
+	assert_ptr_not_equal(queue_rcpt(m, 4)->job, queue_rcpt(m, 2)->job);
+	assert_int_equal(queue_rcpt(m, 4)->attempts, 0);
+	assert_int_equal(queue_rcpt(m, 5)->state, QUEUE_RCPT_FAILED);
 	assert_int_equal(m->left, 4);
 	rig_crash(UINT64_MAX);
 	rig_end();
@@ -93,7 +93,7 @@ TEST(who_is_not_named_never_shares_the_way_of_others)
 	rig_answer(at, IPC_ROUTED, tag);
 	assert_int_equal(place_of(m, 1), PLACE_LEASED);
 	assert_int_equal(place_of(m, 0), PLACE_WAITING);
-	assert_null(m->rcpts[0].job->destination);
+	assert_null(queue_rcpt(m, 0)->job->destination);
 	rig_end();
 }
 
@@ -151,7 +151,8 @@ TEST(a_destination_that_all_leave_at_once_is_left_in_order)
 	rig_outcome(1, IPC_OUTCOME_DEFER, "4.0.0 stays");
 	rig_answer(at, IPC_RESULT, tag);
 	assert_int_equal(rig.queue->index.destinations.count, 2);
-	CHECK_STR(0, queue_destination_key(rig_find(1, 0)->rcpts[1].job->destination), STR("mx"));
+	CHECK_STR(0, queue_destination_key(queue_rcpt(rig_find(1, 0), 1)->job->destination),
+		  STR("mx"));
 	rig_end();
 }
 
@@ -164,10 +165,10 @@ TEST(one_key_with_two_next_hops_is_two_destinations)
 	rig_to(0, "mx", "honest");
 	rig_to(1, "mx", "evil");
 	rig_answer(at, IPC_ROUTED, tag);
-	CHECK_STR(0, queue_destination_hop(m->rcpts[0].job->destination), STR("honest"));
-	CHECK_STR(1, queue_destination_hop(m->rcpts[1].job->destination), STR("evil"));
-	assert_int_equal(m->rcpts[0].job->destination->deliver,
-			 m->rcpts[1].job->destination->deliver);
+	CHECK_STR(0, queue_destination_hop(queue_rcpt(m, 0)->job->destination), STR("honest"));
+	CHECK_STR(1, queue_destination_hop(queue_rcpt(m, 1)->job->destination), STR("evil"));
+	assert_int_equal(queue_rcpt(m, 0)->job->destination->deliver,
+			 queue_rcpt(m, 1)->job->destination->deliver);
 	rig_end();
 }
 
@@ -214,7 +215,7 @@ TEST(of_two_outcomes_for_one_recipient_the_first_counts)
 	rig_turn(5);
 	assert_int_equal(m->left, 1);
 	assert_int_equal(place_of(m, 0), PLACE_WAITING);
-	assert_int_equal(m->rcpts[1].state, QUEUE_RCPT_FAILED);
+	assert_int_equal(queue_rcpt(m, 1)->state, QUEUE_RCPT_FAILED);
 	rig_end();
 }
 
@@ -229,7 +230,7 @@ TEST(an_answer_that_comes_twice_counts_once)
 		rig_outcome(1, IPC_OUTCOME_DEFER, "4.0.0 x");
 		rig_answer(at, IPC_RESULT, tag);
 	}
-	assert_int_equal(m->rcpts[0].attempts, 1);
+	assert_int_equal(queue_rcpt(m, 0)->attempts, 1);
 	rig_end();
 }
 

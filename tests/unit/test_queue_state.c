@@ -32,8 +32,8 @@ static void scatter(struct queue_message *m, size_t key_length)
 		int n = snprintf(key, 8, "%06u", i);
 
 		key[n] = 'k';
-		m->rcpts[i].job = j;
-		m->rcpts[i].attempts = (uint16_t)i;
+		queue_rcpt(m, i)->job = j;
+		queue_rcpt(m, i)->attempts = (uint16_t)i;
 		queue_job_route(&rig.queue->index, j,
 				queue_destination_get(&rig.queue->index,
 						      (struct str){ key, key_length }, STR("hop"),
@@ -49,19 +49,20 @@ static void comes_back(unsigned n, size_t key_length)
 	struct spool_state s;
 
 	scatter(m, key_length);
-	queue_message_remember(m, STR("the last word"), STR("vars"));
+	queue_say(&rig.queue->index, m, SAID_LAST, STR("the last word"));
+	queue_say(&rig.queue->index, m, SAID_VARS, STR("vars"));
 	CHECK_INT(n, queue_state_write(m, &s), n);
 	CHECK(n, s.blob.n <= SPOOL_BLOB_MAX);
 	CHECK(n, queue_state_read(rig.queue, back, &s));
 	for (unsigned i = 0; i < n; i++) {
-		struct queue_job *j = back->rcpts[i].job;
+		struct queue_job *j = queue_rcpt(back, i)->job;
 
-		CHECK_INT(i, back->rcpts[i].attempts, i);
+		CHECK_INT(i, queue_rcpt(back, i)->attempts, i);
 		CHECK_INT(i, j->place == PLACE_HELD, i % 3 == 0);
 		CHECK_INT(i, j->due, i % 3 ? 1000 + i : 0);
 	}
-	assert_string_equal(back->extra->last, "the last word");
-	assert_int_equal(back->extra->nvars, 4);
+	CHECK_STR(0, queue_said(back, SAID_LAST), STR("the last word"));
+	CHECK_STR(0, queue_said(back, SAID_VARS), STR("vars"));
 	drop(&m);
 	drop(&back);
 	assert_int_equal(rig.queue->index.destinations.count, 0);
@@ -88,16 +89,16 @@ TEST(what_is_finished_stays_finished)
 	rig_begin();
 	m = message(3);
 	back = message(3);
-	m->rcpts[0].job = NULL;
-	m->rcpts[0].state = QUEUE_RCPT_DONE;
-	m->rcpts[2].job = NULL;
-	m->rcpts[2].state = QUEUE_RCPT_FAILED;
+	queue_rcpt(m, 0)->job = NULL;
+	queue_rcpt(m, 0)->state = QUEUE_RCPT_DONE;
+	queue_rcpt(m, 2)->job = NULL;
+	queue_rcpt(m, 2)->state = QUEUE_RCPT_FAILED;
 	(void)queue_state_write(m, &s);
 	assert_true(queue_state_read(rig.queue, back, &s));
 	assert_int_equal(back->left, 1);
-	assert_int_equal(back->rcpts[0].state, QUEUE_RCPT_DONE);
-	assert_int_equal(back->rcpts[2].state, QUEUE_RCPT_FAILED);
-	assert_ptr_equal(back->rcpts[1].job, &back->job);
+	assert_int_equal(queue_rcpt(back, 0)->state, QUEUE_RCPT_DONE);
+	assert_int_equal(queue_rcpt(back, 2)->state, QUEUE_RCPT_FAILED);
+	assert_ptr_equal(queue_rcpt(back, 1)->job, &back->job);
 	assert_null(back->job.next); /* who goes one way needs no further memory */
 	drop(&m);
 	drop(&back);
@@ -111,13 +112,13 @@ TEST(a_message_of_which_nothing_is_left_is_finished_at_the_start)
 	rig_begin();
 	m = rig_message(1, 1, IPC_STATE_HOLD);
 	queue_job_place(&rig.queue->index, &m->job, PLACE_LEASED);
-	m->one.job = NULL;
-	m->one.state = QUEUE_RCPT_DONE;
+	queue_rcpt(m, 0)->job = NULL;
+	queue_rcpt(m, 0)->state = QUEUE_RCPT_DONE;
 	m->left = 0;
 	spool_touch(rig.spool, &m->handle); /* the state is on disk, that it is finished is not */
 	queue_flush(rig.queue);
-	m->one.job = &m->job;
-	m->one.state = QUEUE_RCPT_LEFT;
+	queue_rcpt(m, 0)->job = &m->job;
+	queue_rcpt(m, 0)->state = QUEUE_RCPT_LEFT;
 	m->left = 1;
 	rig_crash(UINT64_MAX);
 	assert_null(rig_find(1, 0));

@@ -71,11 +71,11 @@ TEST(hold_release_retry_and_drop_change_what_they_say)
 	answers(naming("hold", 1, ".0"), 0, "1 held");
 	answers(naming("retry", 1, ""), 1, "0 due now");
 	rig_restart();
-	assert_int_equal(rig_find(1, 0)->rcpts[0].job->place, PLACE_HELD);
+	assert_int_equal(queue_rcpt(rig_find(1, 0), 0)->job->place, PLACE_HELD);
 	answers(naming("release", 1, ""), 0, "1 released");
 	answers(naming("release", 1, ""), 1, "0 released");
 	rig_turn(4);
-	assert_int_equal(rig_find(1, 0)->rcpts[0].job->place, PLACE_ROUTING);
+	assert_int_equal(queue_rcpt(rig_find(1, 0), 0)->job->place, PLACE_ROUTING);
 	rig_connect(&rig.delivers[0]);
 	rig_lose(&rig.delivers[0]);
 	rig_lose(&rig.delivers[1]);
