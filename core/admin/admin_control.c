@@ -48,10 +48,10 @@ static const struct route {
 	enum source source;
 	bool is_lasting;
 } routes[] = {
-	{ "metrics", SOURCE_HERE, false },  { "status", SOURCE_MASTER, false },
-	{ "reload", SOURCE_MASTER, false }, { "drain", SOURCE_MASTER, false },
-	{ "policy", SOURCE_MASTER, false }, { "queue", SOURCE_SPOOL, false },
-	{ "spool", SOURCE_MASTER, true },
+	{ "metrics", SOURCE_HERE, false },     { "status", SOURCE_MASTER, false },
+	{ "reload", SOURCE_MASTER, false },    { "drain", SOURCE_MASTER, false },
+	{ "policy", SOURCE_MASTER, false },    { "queue", SOURCE_SPOOL, false },
+	{ "quarantine", SOURCE_SPOOL, false }, { "spool", SOURCE_MASTER, true },
 };
 
 /* ---- flow ----------------------------------------------------------------------------------- */

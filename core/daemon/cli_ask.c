@@ -97,20 +97,34 @@ static bool make_request(const struct cli *c, struct buf *out)
 	return admin_wire_request(out, words, n);
 }
 
+/* is_one - a single message, by its id, or nothing at all */
+static bool is_one(const struct cli *c)
+{
+	bool is_many = c->nargs != 1;
+
+	for (unsigned i = 0; i < c->nargs; i++) {
+		if (strcmp(c->args[i], "--dry-run") == 0)
+			return true;
+		is_many |= strcmp(c->args[i], "all") == 0 || strpbrk(c->args[i], "=~<>") != NULL;
+	}
+	return !is_many;
+}
+
 /* is_meant - what cannot be undone and has no single name is asked for twice */
 static bool is_meant(const struct cli *c)
 {
 	char reply[8] = "";
 
-	if (c->yes || strcmp(c->command->verb ? c->command->verb : "", "drop") != 0 ||
-	    strcmp(c->args[0], "all") != 0)
+	if (c->yes || strcmp(c->command->verb ? c->command->verb : "", "drop") != 0 || is_one(c))
 		return true;
 	if (!isatty(STDIN_FILENO)) {
-		(void)fprintf(stderr,
-			      "moongate: this drops every message; say --yes if it is meant\n");
+		(void)fprintf(
+			stderr,
+			"moongate: this drops messages for good; say --yes if it is meant, or "
+			"--dry-run to see which\n");
 		return false;
 	}
-	(void)fprintf(stderr, "moongate: drop every message in the queue? [y/N] ");
+	(void)fprintf(stderr, "moongate: drop all messages that match, for good? [y/N] ");
 	return fgets(reply, sizeof reply, stdin) && (reply[0] == 'y' || reply[0] == 'Y');
 }
 

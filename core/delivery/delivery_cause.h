@@ -2,9 +2,8 @@
  * delivery_cause - why a recipient has to wait: the class of a temporary failure.
  *
  * What        from the reply (or what stands for one, in our words) to enum ipc_cause. Pure.
- * Why         a greylister wants us back in five minutes, a rate limit wants to be left alone, and a
- *             dead host is no reason to hammer it: each class has its own schedule
- *             (queue_sched.h).
+ * Why         a greylister wants us back in five minutes, a rate limit wants to be left alone, a
+ *             dead host is not to be hammered: each class has its own schedule.
  */
 #ifndef DELIVERY_CAUSE_H
 #define DELIVERY_CAUSE_H

@@ -113,7 +113,8 @@ struct crossed {
 static bool put_outcome(struct buf *b, const struct ipc_outcome_of *o, struct crossed *before)
 {
 	if (!is_outcome(o) || !wire_u32(b, o->index) || !wire_u8(b, (uint8_t)o->outcome) ||
-	    !wire_u16(b, o->code) || !put_same(b, o->text, before->text) || !put_same(b, o->vars, STR_NONE))
+	    !wire_u16(b, o->code) || !put_same(b, o->text, before->text) ||
+	    !put_same(b, o->vars, STR_NONE))
 		return false;
 	before->text = o->text;
 	if (o->outcome == IPC_OUTCOME_ROUTE) {

@@ -91,7 +91,7 @@ struct ipc_result {
 	unsigned noutcomes;
 	struct ipc_outcome_of outcomes[IPC_LEASE_RCPTS];
 	struct str vars; /* packed, when a hook changed them; else empty */
-	/* its process drains and has not looked at it: due again at once, elsewhere. No outcomes. */
+	/* its process drains and has not looked at it: due again at once; no outcomes */
 	bool is_returned;
 	bool has_bounce;
 	struct str bounce; /* an encoded ipc_submit, committed in one batch with these outcomes */

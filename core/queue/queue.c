@@ -7,6 +7,7 @@
 #include "ipc_carry.h"
 #include "log.h"
 #include "queue_kept.h"
+#include "queue_suspend.h"
 
 #define OUT_MAX IPC_FRAME_MAX
 
@@ -209,6 +210,15 @@ struct spool_owner queue_owner(struct queue *q)
 
 /* ---- the turn -------------------------------------------------------------------------------- */
 
+static uint64_t suspension_over(const struct queue *q, uint64_t next)
+{
+	uint32_t now = queue_now(q), over = queue_suspend_next(q);
+	uint64_t at =
+		net_loop_now(q->loop) + (over > now ? (uint64_t)(over - now) : 0) * CLOCK_SECOND;
+
+	return over != UINT32_MAX && at < next ? at : next;
+}
+
 static void set_timer(struct queue *q)
 {
 	uint64_t now = net_loop_now(q->loop), next = queue_sched_next(q),
@@ -216,6 +226,7 @@ static void set_timer(struct queue *q)
 
 	if (spool < next)
 		next = spool;
+	next = suspension_over(q, next);
 	if (next == UINT64_MAX)
 		net_timer_stop(&q->timer);
 	else
@@ -268,6 +279,7 @@ static void turn(struct net_deferred *d)
 {
 	struct queue *q = container_of(d, struct queue, turn);
 
+	queue_suspend_run(q);
 	queue_errand_run(q);
 	queue_sched_run(q);
 	spool_hint(q->spool, sending(q));
@@ -318,6 +330,7 @@ struct queue *queue_new(struct net_loop *loop, const struct queue_options *optio
 	list_init(&q->bounces);
 	list_init(&q->answers);
 	list_init(&q->errands);
+	list_init(&q->suspensions);
 	for (unsigned i = 0; i < QUEUE_EDGES; i++)
 		list_init(&q->edges[i].streams);
 	for (unsigned i = 0; i < QUEUE_DELIVERS; i++) {
@@ -360,6 +373,7 @@ void queue_start(struct queue *q, struct spool *spool)
 	net_watch_init(&q->wakeup, q->loop, spool_wakeup(spool), woken);
 	net_watch_want(&q->wakeup, EV_READ);
 	finish_over(q);
+	queue_suspend_start(q);
 	offer_all(q);
 	queue_soon(q);
 }
@@ -404,6 +418,7 @@ void queue_free(struct queue **qp)
 	}
 	for (unsigned i = 0; i < QUEUE_EDGES; i++)
 		queue_stream_fini(q, i);
+	queue_suspend_fini(q);
 	queue_index_fini(&q->index);
 	buf_fini(&q->out);
 	free(q);

@@ -5,18 +5,20 @@
 #include "json.h"
 
 /* An answer under way: it goes out as the ring has room. */
-struct answer {
+struct queue_answer {
 	struct list node;
 	uint64_t tag;
+	bool is_whole; /* `code` goes with its last piece */
 	enum queue_exit code;
 	struct buf text;
 };
 
-static bool send_chunk(struct queue *q, struct answer *p)
+static bool send_chunk(struct queue *q, struct queue_answer *p)
 {
 	struct ipc_frame head = { .type = IPC_ANSWER, .tag = p->tag };
 	struct str text = str_head(buf_str(&p->text), IPC_ANSWER_CHUNK);
-	char first = (char)(text.n < buf_len(&p->text) ? QUEUE_EXIT_MORE : p->code);
+	bool is_last = p->is_whole && text.n == buf_len(&p->text);
+	char first = (char)(is_last ? p->code : QUEUE_EXIT_MORE);
 	struct str parts[2] = { { &first, 1 }, text };
 
 	if (!ipc_channel_send(q->control, &head, parts, 2))
@@ -25,17 +27,22 @@ static bool send_chunk(struct queue *q, struct answer *p)
 	return true;
 }
 
-/* push - true: all of it is sent */
-static bool push(struct queue *q, struct answer *p)
+enum push { PUSH_FULL, PUSH_OPEN, PUSH_DONE };
+
+static enum push push(struct queue *q, struct queue_answer *p)
 {
-	do
+	while (p->is_whole || buf_len(&p->text) > 0) {
+		bool is_last = p->is_whole && buf_len(&p->text) <= IPC_ANSWER_CHUNK;
+
 		if (!send_chunk(q, p))
-			return false;
-	while (buf_len(&p->text) > 0);
-	return true;
+			return PUSH_FULL;
+		if (is_last)
+			return PUSH_DONE;
+	}
+	return PUSH_OPEN;
 }
 
-static void forget(struct answer **pp)
+static void forget(struct queue_answer **pp)
 {
 	list_remove(&(*pp)->node);
 	buf_fini(&(*pp)->text);
@@ -52,20 +59,28 @@ static void answered(struct queue *q)
 
 void queue_control_writable(struct queue *q)
 {
-	while (q->control && !list_is_empty(&q->answers)) {
-		struct answer *p = LIST_ITEM(q->answers.next, struct answer, node);
+	if (!q->control)
+		return;
+	LIST_EACH(node, &q->answers)
+	{
+		struct queue_answer *p = LIST_ITEM(node, struct queue_answer, node);
+		enum push how = push(q, p);
 
-		if (!push(q, p))
+		if (how == PUSH_FULL)
 			return;
+		if (how == PUSH_OPEN)
+			continue;
 		forget(&p);
 		answered(q);
 	}
+	if (!list_is_empty(&q->errands))
+		queue_soon(q); /* they may go on */
 }
 
 void queue_answer_fini(struct queue *q)
 {
 	while (!list_is_empty(&q->answers)) {
-		struct answer *p = LIST_ITEM(q->answers.next, struct answer, node);
+		struct queue_answer *p = LIST_ITEM(q->answers.next, struct queue_answer, node);
 
 		forget(&p);
 	}
@@ -91,25 +106,69 @@ static void legible(struct buf *b)
 	}
 }
 
+static bool is_heard(const struct queue_ask *a)
+{
+	return a->epoch == a->queue->control_epoch;
+}
+
+size_t queue_answer_pending(const struct queue_ask *a)
+{
+	return is_heard(a) && a->answer ? buf_len(&a->answer->text) : 0;
+}
+
+/* begin - NULL: nobody hears it any more, or no memory */
+static struct queue_answer *begin(struct queue_ask *a)
+{
+	struct queue_answer *p;
+
+	if (!is_heard(a))
+		return NULL;
+	if (a->answer)
+		return a->answer;
+	p = calloc(1, sizeof *p);
+	if (!p)
+		return NULL;
+	p->tag = a->tag;
+	buf_init(&p->text, QUEUE_ANSWER_MAX);
+	list_append(&a->queue->answers, &p->node);
+	a->answer = p;
+	return p;
+}
+
+/* keep - what is in `out` becomes part of the answer; NULL: of nobody's */
+static struct queue_answer *keep(struct queue_ask *a)
+{
+	struct queue_answer *p = begin(a);
+
+	if (!a->json)
+		legible(&a->out);
+	if (p)
+		(void)buf_add(&p->text, buf_str(&a->out)); /* who makes it stops at QUEUE_PENDING */
+	buf_reset(&a->out);
+	return p;
+}
+
+void queue_answer_more(struct queue_ask *a)
+{
+	struct queue_answer *p = keep(a);
+
+	if (p)
+		(void)push(a->queue, p);
+}
+
 void queue_answer(struct queue_ask *a, enum queue_exit code)
 {
 	struct queue *q = a->queue;
-	struct answer *p = a->epoch == q->control_epoch ? calloc(1, sizeof *p) : NULL;
+	struct queue_answer *p = keep(a);
 
-	if (!p) {
-		buf_fini(&a->out);
-		if (a->epoch == q->control_epoch)
-			answered(q);
-		return;
+	if (p) {
+		p->is_whole = true;
+		p->code = code;
+		queue_control_writable(q);
+	} else if (is_heard(a)) {
+		answered(q);
 	}
-	if (!a->json)
-		legible(&a->out);
-	p->tag = a->tag;
-	p->code = code;
-	p->text = a->out;
-	a->out = (struct buf){ 0 };
-	list_append(&q->answers, &p->node);
-	queue_control_writable(q);
+	buf_fini(&a->out);
 }
 
 void queue_answer_say(struct queue_ask *a, enum queue_exit code, const char *text)
@@ -130,22 +189,49 @@ void queue_answer_say(struct queue_ask *a, enum queue_exit code, const char *tex
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
+static bool take_next(struct str *text, struct str *word)
+{
+	if (!text->n)
+		return false;
+	if (!str_take(text, '\0', word)) {
+		*word = *text;
+		text->n = 0;
+	}
+	return true;
+}
+
+static void take_word(struct queue_ask *a, struct str word, struct str *rest)
+{
+	const struct {
+		const char *name;
+		bool *flag;
+		struct str *value;
+	} options[] = {
+		{ "--json", &a->json, NULL },      { "--reroute", &a->reroute, NULL },
+		{ "--dry-run", &a->is_dry, NULL }, { "--to", NULL, &a->to },
+		{ "--for", NULL, &a->span },       { "--reason", NULL, &a->reason },
+	};
+
+	for (size_t i = 0; i < COUNT(options); i++) {
+		if (!str_eq(word, str_of(options[i].name)))
+			continue;
+		if (options[i].flag)
+			*options[i].flag = true;
+		else
+			a->lacks_value |= !take_next(rest, options[i].value);
+		return;
+	}
+	if (a->nwords < QUEUE_WORDS)
+		a->words[a->nwords++] = word;
+}
+
 static void split(struct queue_ask *a, struct str text)
 {
 	struct str word;
 
-	while (text.n && a->nwords < QUEUE_WORDS) {
-		if (!str_take(&text, '\0', &word)) {
-			word = text;
-			text.n = 0;
-		}
-		if (str_eq(word, STR("--json")))
-			a->json = true;
-		else if (str_eq(word, STR("--reroute")))
-			a->reroute = true;
-		else
-			a->words[a->nwords++] = word;
-	}
+	while (take_next(&text, &word))
+		take_word(a, word, &text);
+	a->is_quarantine = a->nwords > 0 && str_eq(a->words[0], STR("quarantine"));
 }
 
 void queue_ask_begin(struct queue *q, struct queue_ask *a, struct ipc_channel *c,

@@ -15,6 +15,7 @@
 #include "envelope.h"
 #include "queue_index.h"
 #include "spool_load.h"
+#include "spool_paper.h"
 #include "spool_slot.h"
 #include "spool_submit.h"
 
@@ -105,7 +106,10 @@ struct queue {
 	/* that wait for room, or for an earlier one of the same message */
 	struct list bounces;
 	struct list answers, errands; /* to operators; verbs over all messages, under way */
-	struct ipc_channel *control;  /* whom they are for */
+	struct list suspensions;
+	unsigned nsuspensions;
+	struct spool_paper paper;    /* where they are stored */
+	struct ipc_channel *control; /* whom they are for */
 	uint32_t control_epoch;
 	unsigned asks;       /* questions not yet answered */
 	unsigned over;       /* recovered messages of which nothing is left */
@@ -135,6 +139,8 @@ uint64_t queue_sched_next(const struct queue *q); /* monotonic microseconds, or 
 /* READY, and its destination's turn comes */
 void queue_sched_ready(struct queue *q, struct queue_job *j);
 struct queue_flow_limits queue_sched_limits(const struct queue *q);
+/* of its recipient that was tried most often */
+unsigned queue_sched_attempts(const struct queue_job *j);
 /* it has mail that may go out now */
 bool queue_sched_is_wanted(const struct queue *q, const struct queue_destination *d);
 /* a place became free there */

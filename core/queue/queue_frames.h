@@ -31,7 +31,7 @@ void queue_result_soften(struct ipc_result *r);
 void queue_result_apply(struct queue *q, struct queue_job *j, const struct ipc_result *r);
 
 /* queue_vars.c: what delivery hooks wrote */
-/* queue_vars_store - beyond IPC_RCPT_VARS, those of the recipients stay as they were, with an event */
+/* queue_vars_store - beyond IPC_RCPT_VARS the recipients' stay as they were, with an event */
 void queue_vars_store(struct queue *q, struct queue_message *m, const struct ipc_result *r);
 struct str queue_vars_of(const struct queue_message *m, unsigned rcpt); /* packed, or empty */
 

@@ -19,8 +19,7 @@
  *             message is so as a whole, in one job.
  * Bounds      QUEUE_MESSAGE_BYTES for a message with its own job and one recipient, its place in
  *             hash and heap and the allocator's share included; QUEUE_RCPT_BYTES per further one.
- *             What is said of messages is stored once for all of which it is said: QUEUE_NOTES
- *             distinct ones, shorter texts beyond. A destination is a key and a next hop: what one
+ *             A destination is a key and a next hop: what one
  *             process says of a key never redirects what another one routed.
  * Fails       NULL when memory lacks: the submitter gets 452; jobs that cannot be parted ask
  *             `route` again.
@@ -33,12 +32,9 @@
 #include "queue.h"
 #include "queue_flow.h"
 #include "queue_line.h"
+#include "queue_note.h"
 
 #define QUEUE_MESSAGE_BYTES 200
-#define QUEUE_LAST          160 /* bytes of the last failure's text that are remembered */
-#define QUEUE_LAST_SHORT    24  /* the same, when there are too many different ones */
-#define QUEUE_NOTES         65536
-#define QUEUE_BUCKET        32
 
 enum queue_place {
 	PLACE_UNROUTED,
@@ -95,23 +91,6 @@ struct queue_rcpt {
 	struct queue_job *job; /* NULL when finished */
 	uint16_t attempts;
 	uint8_t state;
-};
-
-/* What is said of a message beyond its places. */
-enum queue_said {
-	SAID_LAST,      /* text of the last failure, or the reason of a hold; printable */
-	SAID_BUCKET,    /* of the quarantine it is or was in */
-	SAID_TO,        /* the address it was released to, instead of its recipients */
-	SAID_VARS,      /* packed, as delivery hooks left them */
-	SAID_RCPT_VARS, /* *( u16(index) str(packed) ), by index */
-	SAIDS
-};
-
-struct queue_note { /* shared by all messages of which the same is said */
-	struct map_node node;
-	uint32_t refs;
-	uint32_t length[SAIDS];
-	char text[];
 };
 
 struct queue_message {
@@ -177,15 +156,6 @@ void queue_message_remove(struct queue_index *x,
 struct queue_message *queue_message_find(struct queue_index *x, const struct id *id,
 					 uint16_t variant);
 bool queue_message_is_known(struct queue_index *x, const struct id *id); /* any variant */
-/*
- * queue_say - instead of what was said before; an empty text takes it away. Without memory the old
- * one stays. In SAID_LAST, what could steer a terminal becomes '?'.
- */
-void queue_say(struct queue_index *x, struct queue_message *m, enum queue_said what,
-	       struct str text);
-struct str queue_said(const struct queue_message *m,
-		      enum queue_said what); /* until it is changed */
-
 /*
  * queue_job_split - a job of the same message for the recipients that the caller moves there; NULL:
  * no memory

@@ -80,7 +80,7 @@ void queue_kept_expire(struct queue *q, struct queue_job *j)
 	queue_drop(q, m);
 }
 
-/* leave_one - the first recipient that is left stands for the new one; nobody is told of the rest */
+/* leave_one - the first recipient that is left stands for the new one; the rest is finished */
 static void leave_one(struct queue_message *m)
 {
 	bool has_one = false;

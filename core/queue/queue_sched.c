@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "queue_kept.h"
+#include "queue_suspend.h"
 #include "rnd.h"
 
 /* ---- when ------------------------------------------------------------------------------------ */
@@ -54,7 +55,7 @@ static unsigned tries(const struct queue *q)
 	return n;
 }
 
-static unsigned attempts_of(const struct queue_job *j)
+unsigned queue_sched_attempts(const struct queue_job *j)
 {
 	const struct queue_message *m = queue_message_of(j);
 	unsigned most = 0;
@@ -70,7 +71,7 @@ bool queue_sched_is_expired(const struct queue *q, const struct queue_job *j)
 	uint32_t now = queue_now(q), created = queue_message_of(j)->created;
 
 	return now > created && now - created >= q->o.expire_us / CLOCK_SECOND &&
-	       attempts_of(j) >= tries(q);
+	       queue_sched_attempts(j) >= tries(q);
 }
 
 uint64_t queue_sched_next(const struct queue *q)
@@ -118,7 +119,8 @@ bool queue_sched_is_wanted(const struct queue *q, const struct queue_destination
 {
 	struct queue_flow_limits limits = queue_sched_limits(q);
 
-	return d->ready.count > 0 && d->active < queue_flow_allows(&d->flow, &limits);
+	return d->ready.count > 0 && d->active < queue_flow_allows(&d->flow, &limits) &&
+	       !queue_suspend_holds(q, d);
 }
 
 void queue_sched_offer(struct queue *q, struct queue_destination *d)

@@ -16,21 +16,30 @@ static const struct queue_job *nearest_job(const struct queue_message *m)
 	return found ? found : &m->job;
 }
 
+void queue_show_head(struct queue_ask *a)
+{
+	if (!a->json)
+		buf_printf(&a->out, "%-28s %-11s %7s %6s %-9s destination, last failure\n", "id",
+			   "state", "age", "next", "left");
+}
+
 void queue_show_row(struct queue_ask *a, const struct queue_message *m)
 {
 	const struct queue_job *j = nearest_job(m);
 	struct str key = j->destination ? queue_destination_key(j->destination) : STR("-");
 	uint32_t now = queue_now(a->queue), age = now > m->created ? now - m->created : 0;
-	uint32_t wait = j->place == PLACE_WAITING && j->due > now ? j->due - now : 0;
+	bool is_timed = j->place == PLACE_WAITING || j->place == PLACE_QUARANTINED;
+	uint32_t wait = is_timed && j->due > now ? j->due - now : 0;
+	struct str bucket = queue_said(m, SAID_BUCKET);
 	struct str last = queue_said(m, SAID_LAST);
 	char id[ID_TEXT + 1];
 	struct json json;
 
 	id_text(&m->id, id);
 	if (!a->json) {
-		buf_printf(&a->out, "%s.%u %-8s %6us %5us %4u/%-4u %.*s%s%.*s\n", id, m->variant,
-			   queue_place_name[j->place], age, wait, m->left, m->nrcpts, STR_ARG(key),
-			   last.n ? "  " : "", STR_ARG(last));
+		buf_printf(&a->out, "%s.%u %-11s %6us %5us %4u/%-4u %.*s%s%.*s\n", id, m->variant,
+			   queue_place_name[j->place], age, wait, m->left, m->nrcpts,
+			   STR_ARG(bucket.n ? bucket : key), last.n ? "  " : "", STR_ARG(last));
 		return;
 	}
 	json_init(&json, &a->out);
@@ -43,6 +52,8 @@ void queue_show_row(struct queue_ask *a, const struct queue_message *m)
 	json_int(&json, "left", m->left);
 	json_int(&json, "recipients", m->nrcpts);
 	json_str(&json, "destination", key);
+	if (bucket.n)
+		json_str(&json, "bucket", bucket);
 	json_str(&json, "last", last);
 	json_close(&json, '}');
 	buf_byte(&a->out, '\n');

@@ -1,37 +1,36 @@
 #include "queue_ask.h"
 
+#include "counter.h"
 #include "json.h"
 #include "log.h"
 #include "queue_kept.h"
+#include "queue_suspend.h"
 
 /*
- * The operator's words: queue list|show|retry|hold|release|drop [ID|all] [--json] [--reroute]. A
- * verb that changes something answers with what it changed; what is being delivered at this moment
- * is left alone and said so (exit 75).
+ * The operator's words: queue list|show|retry|hold|release|drop|shape|suspend|resume|suspensions
+ * and quarantine list|show|release|drop, with an id, `all` or a filter. A verb that changes
+ * something answers with what it changed; what is being delivered at this moment is left alone and
+ * said so (exit 75).
  */
 
-#define LIST_ROWS 10000
-#define ROW_MAX   4096 /* bytes of one */
-
-static void do_list(struct queue_ask *a)
+static bool begin_list(struct queue_errand *e)
 {
-	struct queue_index *x = &a->queue->index;
-	struct map_node *node = NULL;
-	unsigned n = 0;
+	if (e->ask.queue->index.messages.count)
+		queue_show_head(&e->ask);
+	return true;
+}
 
-	if (!a->json && x->messages.count)
-		buf_printf(&a->out, "%-28s %-8s %7s %6s %-9s destination, last failure\n", "id",
-			   "state", "age", "next", "left");
-	while (n < LIST_ROWS && buf_room(&a->out) >= 2 * ROW_MAX &&
-	       (node = map_next(&x->messages, node))) {
-		queue_show_row(a, container_of(node, struct queue_message, node));
-		n++;
-	}
-	if (!a->json && n < x->messages.count)
-		buf_printf(&a->out, "%zu messages, %u of them shown\n", x->messages.count, n);
-	else if (!a->json)
-		buf_printf(&a->out, "%zu messages\n", x->messages.count);
-	queue_answer(a, QUEUE_EXIT_DONE);
+static enum queue_change list(struct queue_errand *e, struct queue_message *m)
+{
+	queue_show_row(&e->ask, m);
+	return QUEUE_NOTHING;
+}
+
+static void end_list(struct queue_errand *e)
+{
+	if (!e->ask.json)
+		buf_printf(&e->ask.out, "%u messages\n", e->seen);
+	queue_answer(&e->ask, QUEUE_EXIT_DONE);
 }
 
 static bool is_lent(const struct queue_message *m)
@@ -60,8 +59,9 @@ static bool retry_job(struct queue_ask *a, struct queue_job *j)
 	return true;
 }
 
-static enum queue_change retry(struct queue_ask *a, struct queue_message *m)
+static enum queue_change retry(struct queue_errand *e, struct queue_message *m)
 {
+	struct queue_ask *a = &e->ask;
 	bool moved = false;
 
 	for (struct queue_job *j = &m->job; j; j = j->next)
@@ -71,24 +71,63 @@ static enum queue_change retry(struct queue_ask *a, struct queue_message *m)
 	return moved ? QUEUE_CHANGED : is_lent(m) ? QUEUE_BUSY : QUEUE_NOTHING;
 }
 
-static enum queue_change hold(struct queue_ask *a, struct queue_message *m)
+static enum queue_change hold(struct queue_errand *e, struct queue_message *m)
 {
+	struct queue *q = e->ask.queue;
+
 	if (is_lent(m))
 		return QUEUE_BUSY;
 	for (struct queue_job *j = &m->job; j; j = j->next)
 		if (queue_job_count(j))
-			queue_job_place(&a->queue->index, j, PLACE_HELD);
-	queue_say(&a->queue->index, m, SAID_LAST, STR("held by the operator"));
-	queue_progress(a->queue, m);
+			queue_job_place(&q->index, j, PLACE_HELD);
+	queue_say(&q->index, m, SAID_LAST, STR("held by the operator"));
+	queue_progress(q, m);
 	return QUEUE_CHANGED;
 }
 
-static enum queue_change release(struct queue_ask *a, struct queue_message *m)
+/* tell_release - whom a message goes to that policy had set aside is worth a line */
+static void tell_release(const struct queue_errand *e, const struct queue_message *m)
 {
-	return queue_kept_release(a->queue, m, PLACE_HELD, NULL) ? QUEUE_CHANGED : QUEUE_NOTHING;
+	struct json *j = log_open(LOG_LEVEL_INFO, "quarantine.released");
+	char id[ID_TEXT + 1];
+
+	json_str(j, "id", str_of(id_text(&m->id, id)));
+	json_int(j, "variant", m->variant);
+	json_str(j, "bucket", queue_said(m, SAID_BUCKET));
+	if (e->to[0])
+		json_str(j, "to", str_of(e->to));
+	log_close();
 }
 
-static enum queue_change drop(struct queue_ask *a, struct queue_message *m)
+static enum queue_change release(struct queue_errand *e, struct queue_message *m)
+{
+	enum queue_place place = e->ask.is_quarantine ? PLACE_QUARANTINED : PLACE_HELD;
+	struct str to = str_of(e->to);
+
+	if (!queue_kept_release(e->ask.queue, m, place, to.n ? &to : NULL))
+		return QUEUE_NOTHING;
+	if (e->ask.is_quarantine)
+		tell_release(e, m);
+	return QUEUE_CHANGED;
+}
+
+/* begin_release - `--to` is checked before anything moves */
+static bool begin_release(struct queue_errand *e)
+{
+	struct queue_ask *a = &e->ask;
+	struct address to;
+
+	if (!a->to.n)
+		return true;
+	if (address_parse(a->to, &to) == ADDRESS_OK && to.domain.n > 0) {
+		(void)address_write(&to, e->to);
+		return true;
+	}
+	queue_answer_say(a, QUEUE_EXIT_USE, "--to needs one address, like abuse@example.net");
+	return false;
+}
+
+static enum queue_change drop(struct queue_errand *e, struct queue_message *m)
 {
 	struct json *j;
 	char id[ID_TEXT + 1];
@@ -100,49 +139,66 @@ static enum queue_change drop(struct queue_ask *a, struct queue_message *m)
 	json_int(j, "variant", m->variant);
 	json_int(j, "recipients", m->left);
 	log_close();
-	queue_drop(a->queue, m);
+	queue_drop(e->ask.queue, m);
 	return QUEUE_CHANGED;
 }
 
-static void do_retry(struct queue_ask *a)
-{
-	queue_errand(a, retry, "due now");
-}
-
-static void do_hold(struct queue_ask *a)
-{
-	queue_errand(a, hold, "held");
-}
-
-static void do_release(struct queue_ask *a)
-{
-	queue_errand(a, release, "released");
-}
-
-static void do_drop(struct queue_ask *a)
-{
-	queue_errand(a, drop, "dropped");
-}
+/* clang-format off */
+static const struct queue_work works[] = {
+	{ "list",    "listed",   true,  list,    begin_list,    end_list, NULL },
+	{ "retry",   "due now",  false, retry,   NULL,          NULL,     NULL },
+	{ "hold",    "held",     false, hold,    NULL,          NULL,     NULL },
+	{ "release", "released", false, release, begin_release, NULL,     NULL },
+	{ "drop",    "dropped",  false, drop,    NULL,          NULL,     NULL },
+};
 
 static const struct verb {
-	const char *name;
-	void (*run)(struct queue_ask *);
+	const char *noun, *name;
+	void (*run)(struct queue_ask *);   /* or a work: */
+	const struct queue_work *work;
 } verbs[] = {
-	{ "list", do_list }, { "show", queue_show },    { "retry", do_retry },
-	{ "hold", do_hold }, { "release", do_release }, { "drop", do_drop },
+	{ "queue",      "list",        NULL,               &works[0] },
+	{ "queue",      "show",        queue_show,         NULL },
+	{ "queue",      "retry",       NULL,               &works[1] },
+	{ "queue",      "hold",        NULL,               &works[2] },
+	{ "queue",      "release",     NULL,               &works[3] },
+	{ "queue",      "drop",        NULL,               &works[4] },
+	{ "queue",      "shape",       NULL,               &queue_shape_work },
+	{ "queue",      "suspend",     queue_suspend,      NULL },
+	{ "queue",      "resume",      queue_resume,       NULL },
+	{ "queue",      "suspensions", queue_suspensions,  NULL },
+	{ "quarantine", "list",        NULL,               &works[0] },
+	{ "quarantine", "show",        queue_show,         NULL },
+	{ "quarantine", "release",     NULL,               &works[3] },
+	{ "quarantine", "drop",        NULL,               &works[4] },
 };
+/* clang-format on */
+
+static const struct verb *verb_of(const struct queue_ask *a)
+{
+	for (size_t i = 0; a->nwords >= 2 && i < COUNT(verbs); i++)
+		if (str_eq(a->words[0], str_of(verbs[i].noun)) &&
+		    str_eq(a->words[1], str_of(verbs[i].name)))
+			return &verbs[i];
+	return NULL;
+}
 
 void queue_query(struct queue *q, struct ipc_channel *c, const struct ipc_frame *frame)
 {
+	const struct verb *verb;
 	struct queue_ask a;
 
 	queue_ask_begin(q, &a, c, frame);
-	for (size_t i = 0; i < COUNT(verbs); i++)
-		if (a.nwords >= 2 && str_eq(a.words[0], STR("queue")) &&
-		    str_eq(a.words[1], str_of(verbs[i].name))) {
-			verbs[i].run(&a);
-			queue_soon(q);
-			return;
-		}
-	queue_answer_say(&a, QUEUE_EXIT_USE, "queue list|show|retry|hold|release|drop");
+	verb = verb_of(&a);
+	if (!verb)
+		queue_answer_say(&a, QUEUE_EXIT_USE,
+				 "queue list|show|retry|hold|release|drop|shape|suspend|resume|"
+				 "suspensions, or quarantine list|show|release|drop");
+	else if (a.lacks_value)
+		queue_answer_say(&a, QUEUE_EXIT_USE, "--to, --for and --reason need a value");
+	else if (verb->work)
+		queue_errand(&a, verb->work);
+	else
+		verb->run(&a);
+	queue_soon(q);
 }

@@ -221,6 +221,12 @@ void rig_turn(unsigned n)
 	}
 }
 
+void rig_pass(unsigned n)
+{
+	while (n-- > 0)
+		turn(rig.loop);
+}
+
 void rig_wait(uint64_t us)
 {
 	clock_ahead_us += us;

@@ -54,6 +54,7 @@ void rig_begin(void); /* both */
 void rig_end(void);   /* and nothing leaks */
 
 void rig_turn(unsigned n);
+void rig_pass(unsigned n); /* turns, without a check after each: for many messages */
 void rig_wait(uint64_t us); /* time passes; then a few turns */
 void rig_lose(struct rig_peer *p);
 void rig_connect(struct rig_peer *p);

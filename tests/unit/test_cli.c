@@ -53,7 +53,8 @@ static const struct {
 	  "moongate: unknown command `rol`" }, /* what is hidden is not offered */
 	{ "queue lsit", 64, NULL, NULL, "moongate: unknown verb `lsit`; did you mean `list`?" },
 	{ "queue order", 64, NULL, NULL, "moongate: unknown verb `order`" },
-	{ "queue", 64, NULL, NULL, "  queue list                         the messages that wait" },
+	{ "queue", 64, NULL, NULL, "  queue list [TERM...]               the messages that wait: from~ to~ domain= age> "
+	  "size> reason~ state= destination= vars.X=" },
 	{ "queue show", 64, "queue", "show", "usage: moongate queue show ID" },
 	{ "queue show a b", 64, "queue", "show", "usage: moongate queue show ID" },
 	{ "status now", 64, "status", NULL, "usage: moongate status " },
