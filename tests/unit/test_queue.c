@@ -343,6 +343,31 @@ static const char *many_keys(unsigned i)
 	return key;
 }
 
+TEST(one_senders_flood_does_not_delay_anothers_letter_to_the_same_destination)
+{
+	const unsigned flood = 200;
+	struct rig_peer *p;
+	unsigned behind = 0;
+
+	rig_init();
+	rig.options.concurrency = 1;
+	rig_start();
+	rig.sender = "news@flood.example";
+	for (unsigned i = 0; i < flood; i++)
+		rig_message(i, 1, IPC_STATE_QUEUE);
+	rig.sender = "anna@letter.example";
+	rig_message(flood, 1, IPC_STATE_QUEUE);
+	rig_turn(3);
+	route_all(one_key);
+	p = rig_owner("mx");
+	for (; rig_find(flood, 0) && behind < flood; behind++) {
+		rig_outcome(0, IPC_OUTCOME_DONE, "");
+		rig_answer(p, IPC_RESULT, rig_tag(p, IPC_DISPATCH));
+	}
+	assert_true(behind <= 4); /* the one on its way, and its turn */
+	rig_end();
+}
+
 TEST(a_destination_gets_no_more_than_its_concurrency)
 {
 	struct rig_peer *p;
@@ -508,6 +533,8 @@ int main(void)
 		cmocka_unit_test(an_answer_that_names_nobody_is_tried_again),
 		cmocka_unit_test(held_mail_stays_until_it_is_released),
 		cmocka_unit_test(mail_that_policy_holds_is_never_scheduled_not_even_after_a_crash),
+		cmocka_unit_test(
+			one_senders_flood_does_not_delay_anothers_letter_to_the_same_destination),
 		cmocka_unit_test(each_class_of_failure_has_a_first_wait_of_its_own),
 		cmocka_unit_test(the_wait_doubles_up_to_the_longest_with_an_eighth_of_jitter),
 		cmocka_unit_test(a_message_expires_by_age_and_after_enough_attempts),
