@@ -246,6 +246,11 @@ return {
 					returns = { { "found", "boolean" } },
 					doc = "Removes a recipient.",
 				},
+				{
+					name = "schedule",
+					args = { { "options", "table" } },
+					doc = "In route and result: how this message is tried again, { first = \"1m\", longest = \"1h\", expire = \"1d\" }.",
+				},
 			},
 		},
 		rcpt = {

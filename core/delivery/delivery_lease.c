@@ -480,6 +480,17 @@ static struct ipc_outcome_of outcome_of(struct delivery_lease *l, const struct d
 	};
 }
 
+static struct ipc_schedule schedule_of(const struct delivery_lease *l)
+{
+	const struct policy_schedule *s = &l->tx.schedule;
+
+	if (!l->tx.arena) /* no hook was asked */
+		return (struct ipc_schedule){ 0, 0, 0 };
+	return (struct ipc_schedule){ (uint32_t)(s->first / 1000000),
+				      (uint32_t)(s->longest / 1000000),
+				      (uint32_t)(s->expire / 1000000) };
+}
+
 static void fill(struct delivery_lease *l, const struct fitting *fitting)
 {
 	struct ipc_result *out = &l->delivery->result;
@@ -492,6 +503,7 @@ static void fill(struct delivery_lease *l, const struct fitting *fitting)
 		out->outcomes[out->noutcomes++] = outcome_of(l, r, fitting);
 	}
 	out->vars = l->tx.arena ? changed(&l->tx.vars) : STR_NONE;
+	out->schedule = schedule_of(l);
 	out->is_returned = l->is_returned;
 	out->bounce = buf_str(&l->bounce);
 	out->has_bounce = out->bounce.n > 0;
@@ -517,6 +529,7 @@ static void encode(struct delivery_lease *l)
 	buf_reset(&d->out);
 	d->result.noutcomes = 0;
 	d->result.vars = d->result.bounce = STR_NONE;
+	d->result.schedule = (struct ipc_schedule){ 0, 0, 0 };
 	d->result.is_returned = d->result.has_bounce = false;
 	fits = ipc_result_encode(&d->out, &d->result);
 	assert(fits);

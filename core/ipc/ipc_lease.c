@@ -10,7 +10,7 @@ const char *const ipc_cause_name[IPC_CAUSES] = {
  * lease   = id u16(variant) u8(is_expired) str(envelope) str(next_hop) str(key) str(header)
  *           u64(body_length) str(body) str(vars) str(last)
  *           u16(count) 1*1000( u32(index) u32(attempts) str(vars) )
- * result  = u16(count) *1000outcome str(vars) u8(is_returned) u8(has_bounce) [ str(bounce) ]
+ * result  = u16(count) *1000outcome str(vars) 3u32(schedule) u8(is_returned) u8(has_bounce) [ str(bounce) ]
  * outcome = u32(index) u8(outcome) u16(code) same(text) same(vars)
  *           [ same(key) same(next_hop) ]       ; only of ROUTE
  *           [ u64(retry) u8(cause) ]           ; only of DEFER
@@ -139,7 +139,9 @@ static bool put_result(struct buf *b, const struct ipc_result *r)
 	for (unsigned i = 0; i < r->noutcomes; i++)
 		if (!put_outcome(b, &r->outcomes[i], &before))
 			return false;
-	return wire_str(b, r->vars) && wire_u8(b, r->is_returned) && wire_u8(b, r->has_bounce) &&
+	return wire_str(b, r->vars) && wire_u32(b, r->schedule.first) &&
+	       wire_u32(b, r->schedule.longest) && wire_u32(b, r->schedule.expire) &&
+	       wire_u8(b, r->is_returned) && wire_u8(b, r->has_bounce) &&
 	       (!r->has_bounce || wire_str(b, r->bounce));
 }
 
@@ -191,6 +193,9 @@ bool ipc_result_decode(struct str payload, struct ipc_result *out)
 	for (unsigned i = 0; i < out->noutcomes && !w.bad; i++)
 		get_outcome(&w, &out->outcomes[i], &before);
 	out->vars = wire_get_str(&w, IPC_VARS);
+	out->schedule.first = wire_get_u32(&w);
+	out->schedule.longest = wire_get_u32(&w);
+	out->schedule.expire = wire_get_u32(&w);
 	out->is_returned = get_flag(&w);
 	w.bad |= out->is_returned && out->noutcomes;
 	out->has_bounce = get_flag(&w);

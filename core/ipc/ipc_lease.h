@@ -86,11 +86,17 @@ struct ipc_outcome_of {
 	struct str vars; /* packed, when a hook changed them; else empty */
 };
 
+/* How a message is tried again from now on, in seconds; 0: as before. */
+struct ipc_schedule {
+	uint32_t first, longest, expire;
+};
+
 /* Recipients of the lease that no outcome names were not tried: they are due again. */
 struct ipc_result {
 	unsigned noutcomes;
 	struct ipc_outcome_of outcomes[IPC_LEASE_RCPTS];
 	struct str vars; /* packed, when a hook changed them; else empty */
+	struct ipc_schedule schedule;
 	/* its process drains and has not looked at it: due again at once; no outcomes */
 	bool is_returned;
 	bool has_bounce;

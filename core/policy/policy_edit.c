@@ -13,7 +13,8 @@ enum edit_kind {
 	EDIT_PERMIT,
 	EDIT_ROUTE,
 	EDIT_HEADER,
-	EDIT_RETRY
+	EDIT_RETRY,
+	EDIT_SCHEDULE
 };
 
 /* The staged ones are a ring: tx->staged is the last, its next the first. */
@@ -26,6 +27,7 @@ struct policy_edit {
 	struct str route;
 	struct header_edit *header;
 	uint64_t after_us;
+	struct policy_schedule schedule;
 };
 
 static int no_memory(struct fault *why)
@@ -56,8 +58,9 @@ static int at_edge(const struct policy_tx *tx, const char *what, struct fault *w
 {
 	if (tx->conn)
 		return 0;
-	return fault_set(why, "%s is over: the message is stored, only routes and retries can "
-			      "still be chosen",
+	return fault_set(why,
+			 "%s is over: the message is stored, only routes and retries can "
+			 "still be chosen",
 			 what);
 }
 
@@ -213,6 +216,36 @@ int policy_edit_retry(struct policy_tx *tx, struct policy_result *result, uint64
 	return stage(tx, &e, why);
 }
 
+static bool is_between(uint64_t us, uint64_t most)
+{
+	return us == 0 || (us >= POLICY_RETRY_LEAST && us <= most);
+}
+
+int policy_edit_schedule(struct policy_tx *tx, const struct policy_schedule *s, struct fault *why)
+{
+	struct policy_edit e = { .kind = EDIT_SCHEDULE, .schedule = *s };
+
+	if (tx->conn)
+		return fault_set(why, "a schedule is chosen where the message goes: in `route` or "
+				      "`result`");
+	if (!is_between(s->first, POLICY_RETRY_MOST) || !is_between(s->longest, POLICY_RETRY_MOST))
+		return fault_set(why, "a retry comes after one second at the earliest and 30 days "
+				      "at the latest");
+	if (!is_between(s->expire, POLICY_EXPIRE_MOST))
+		return fault_set(why, "a message expires after one second at the earliest and 60 "
+				      "days at the latest");
+	if (s->first && s->longest && s->first > s->longest)
+		return fault_set(why, "`first` must not be longer than `longest`");
+	return stage(tx, &e, why);
+}
+
+static void choose(struct policy_schedule *to, const struct policy_schedule *s)
+{
+	to->first = s->first ? s->first : to->first;
+	to->longest = s->longest ? s->longest : to->longest;
+	to->expire = s->expire ? s->expire : to->expire;
+}
+
 static void header_append(struct header_edit **list, struct header_edit *edit)
 {
 	while (*list)
@@ -249,6 +282,9 @@ static void apply(struct policy_tx *tx, struct policy_edit *e)
 		break;
 	case EDIT_RETRY:
 		e->result->retry_us = e->after_us;
+		break;
+	case EDIT_SCHEDULE:
+		choose(&tx->schedule, &e->schedule);
 		break;
 	}
 }

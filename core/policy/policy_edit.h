@@ -23,6 +23,7 @@
 #define POLICY_NEXT_HOP     256
 #define POLICY_RETRY_LEAST  UINT64_C(1000000)
 #define POLICY_RETRY_MOST   (UINT64_C(30) * 86400 * 1000000)
+#define POLICY_EXPIRE_MOST  (UINT64_C(60) * 86400 * 1000000)
 
 int policy_edit_sender(struct policy_tx *tx, struct str address,
 		       struct fault *why); /* "" is the null sender */
@@ -37,6 +38,10 @@ int policy_edit_header(struct policy_tx *tx, struct policy_rcpt *rcpt,
 		       const struct header_edit *edit, struct fault *why);
 int policy_edit_retry(struct policy_tx *tx, struct policy_result *result, uint64_t after_us,
 		      struct fault *why);
+
+/* in deliver: from now on, for all recipients of the message */
+int policy_edit_schedule(struct policy_tx *tx, const struct policy_schedule *schedule,
+			 struct fault *why);
 
 void policy_edits_apply(struct policy_tx *tx);
 void policy_edits_drop(struct policy_tx *tx);

@@ -57,12 +57,16 @@ struct policy_rcpt {
 	struct policy_address address; /* as edited */
 	struct str original;           /* as the client gave it; empty: added by policy */
 	bool is_permitted;
-	struct str route; /* next hop chosen by policy; empty: none */
-	struct verdict verdict; /* of this copy: HOLD, QUARANTINE, DISCARD, late refusals */
+	struct str route;          /* next hop chosen by policy; empty: none */
+	struct verdict verdict;    /* of this copy: HOLD, QUARANTINE, DISCARD, late refusals */
 	struct header_edit *edits; /* header edits of this copy alone (message_rcpt) */
 	unsigned attempts;         /* deliver */
 	struct policy_vars vars;
 	struct list handles;
+};
+
+struct policy_schedule { /* how a message is tried again, in microseconds; 0: as before */
+	uint64_t first, longest, expire;
 };
 
 struct policy_tx {
@@ -76,9 +80,10 @@ struct policy_tx {
 	bool is_8bit, is_trusted;
 	struct str trust_reason, trust_rule;
 	struct policy_rcpt **rcpts;
-	unsigned nrcpts, room;     /* room: of the list; policy_rcpt_add makes it */
-	struct header_edit *edits; /* applied to every copy, in order */
-	uint64_t created_us;       /* wall */
+	unsigned nrcpts, room;           /* room: of the list; policy_rcpt_add makes it */
+	struct header_edit *edits;       /* applied to every copy, in order */
+	uint64_t created_us;             /* wall */
+	struct policy_schedule schedule; /* what a delivery hook chose */
 	struct arena *arena;
 	struct policy_vars vars;
 	struct list handles;

@@ -146,7 +146,10 @@ bool queue_sched_is_wanted(const struct queue *q, const struct queue_destination
 /* a place became free there */
 void queue_sched_offer(struct queue *q, struct queue_destination *d);
 /* microseconds until the next attempt after that many, with jitter */
-uint64_t queue_sched_retry(const struct queue *q, unsigned attempts, enum ipc_cause cause);
+uint64_t queue_sched_retry(const struct queue *q, const struct queue_message *m, unsigned attempts,
+			   enum ipc_cause cause);
+/* queue_sched_choose - what a policy says of it stays; what it does not say, too */
+void queue_sched_choose(struct queue *q, struct queue_message *m, const struct ipc_schedule *s);
 /* WAITING, as after a first failure */
 void queue_sched_retry_job(struct queue *q, struct queue_job *j);
 /*

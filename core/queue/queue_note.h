@@ -24,6 +24,7 @@ enum queue_said {
 	SAID_LAST,      /* text of the last failure, or the reason of a hold; printable */
 	SAID_BUCKET,    /* of the quarantine it is or was in */
 	SAID_TO,        /* the address it was released to, instead of its recipients */
+	SAID_SCHEDULE,  /* u32(first) u32(longest) u32(expire), in seconds; 0: as settings say */
 	SAID_VARS,      /* packed, as delivery hooks left them */
 	SAID_RCPT_VARS, /* *( u16(index) str(packed) ), by index */
 	SAIDS

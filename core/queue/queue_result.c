@@ -104,7 +104,8 @@ static struct fate fate_of(struct queue *q, struct queue_job *j, const struct ip
 			return f;
 		}
 	}
-	wait = o->retry_us ? o->retry_us : queue_sched_retry(q, r->attempts, o->cause);
+	wait = o->retry_us ? o->retry_us
+			   : queue_sched_retry(q, queue_message_of(j), r->attempts, o->cause);
 	if (wait > WAIT_MAX)
 		wait = WAIT_MAX;
 	f.due = queue_now(q) + (uint32_t)(wait / CLOCK_SECOND) + 1;
@@ -290,6 +291,7 @@ void queue_result(struct queue *q, unsigned deliver, const struct ipc_frame *fra
 		return;
 	}
 	queue_vars_store(q, m, &result);
+	queue_sched_choose(q, m, &result.schedule);
 	learn(q, l->destination, &result);
 	queue_pin(m);
 	queue_lease_end(q, l);

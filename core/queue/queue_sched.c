@@ -1,11 +1,60 @@
 #include "queue_core.h"
 
 #include "clock.h"
+#include "codec.h"
 #include "queue_kept.h"
 #include "queue_suspend.h"
 #include "rnd.h"
 
 /* ---- when ------------------------------------------------------------------------------------ */
+
+struct schedule { /* microseconds */
+	uint64_t first, longest, expire;
+};
+
+static struct ipc_schedule chosen(const struct queue_message *m)
+{
+	struct wire w = { .rest = queue_said(m, SAID_SCHEDULE) };
+	struct ipc_schedule s;
+
+	s.first = wire_get_u32(&w);
+	s.longest = wire_get_u32(&w);
+	s.expire = wire_get_u32(&w);
+	return s; /* zeros, where nothing was said */
+}
+
+static uint64_t or_else(uint32_t seconds, uint64_t us)
+{
+	return seconds ? seconds * CLOCK_SECOND : us;
+}
+
+/* schedule_of - what policy chose for the message goes before what settings say of the class */
+static struct schedule schedule_of(const struct queue *q, const struct queue_message *m,
+				   enum ipc_cause cause)
+{
+	struct ipc_schedule c = chosen(m);
+	uint64_t first =
+		q->o.retry_cause_us[cause] ? q->o.retry_cause_us[cause] : q->o.retry_first_us;
+	struct schedule s = { or_else(c.first, first), or_else(c.longest, q->o.retry_longest_us),
+			      or_else(c.expire, q->o.expire_us) };
+
+	return s;
+}
+
+void queue_sched_choose(struct queue *q, struct queue_message *m, const struct ipc_schedule *s)
+{
+	struct ipc_schedule old = chosen(m);
+	struct buf b;
+
+	if (!s->first && !s->longest && !s->expire)
+		return;
+	buf_init(&b, 16);
+	wire_u32(&b, s->first ? s->first : old.first);
+	wire_u32(&b, s->longest ? s->longest : old.longest);
+	wire_u32(&b, s->expire ? s->expire : old.expire);
+	queue_say(&q->index, m, SAID_SCHEDULE, buf_str(&b));
+	buf_fini(&b);
+}
 
 /* jitter - a quarter of the wait; a greylister who said five minutes means at least five */
 static uint64_t jitter(uint64_t wait, enum ipc_cause cause)
@@ -19,21 +68,25 @@ static uint64_t jitter(uint64_t wait, enum ipc_cause cause)
  * queue_sched_retry - doubling from the first of its class to the longest, jittered so that a dead
  * host's mail does not come back as one wave
  */
-uint64_t queue_sched_retry(const struct queue *q, unsigned attempts, enum ipc_cause cause)
+uint64_t queue_sched_retry(const struct queue *q, const struct queue_message *m, unsigned attempts,
+			   enum ipc_cause cause)
 {
-	uint64_t first = q->o.retry_cause_us[cause], wait = first ? first : q->o.retry_first_us;
+	struct schedule s = schedule_of(q, m, cause);
+	uint64_t wait = s.first;
 
-	for (unsigned i = 1; i < attempts && wait < q->o.retry_longest_us; i++)
+	for (unsigned i = 1; i < attempts && wait < s.longest; i++)
 		wait *= 2;
-	if (wait > q->o.retry_longest_us)
-		wait = q->o.retry_longest_us;
+	if (wait > s.longest)
+		wait = s.longest;
 	return jitter(wait, cause);
 }
 
 void queue_sched_retry_job(struct queue *q, struct queue_job *j)
 {
 	j->due = queue_now(q) +
-		 (uint32_t)(queue_sched_retry(q, 1, IPC_CAUSE_OTHER) / CLOCK_SECOND) + 1;
+		 (uint32_t)(queue_sched_retry(q, queue_message_of(j), 1, IPC_CAUSE_OTHER) /
+			    CLOCK_SECOND) +
+		 1;
 	queue_job_place(&q->index, j, PLACE_WAITING);
 }
 
@@ -43,12 +96,12 @@ void queue_sched_retry_job(struct queue *q, struct queue_job *j)
  * tries - as many as the schedule makes before a message expires, but no more than a few: policy
  * may choose longer waits
  */
-static unsigned tries(const struct queue *q)
+static unsigned tries(const struct schedule *s)
 {
-	uint64_t wait = q->o.retry_first_us, sum = wait;
+	uint64_t wait = s->first, sum = wait;
 	unsigned n = 1;
 
-	for (; n < EXPIRE_TRIES && sum + 2 * wait <= q->o.expire_us; n++) {
+	for (; n < EXPIRE_TRIES && sum + 2 * wait <= s->expire; n++) {
 		wait *= 2;
 		sum += wait;
 	}
@@ -69,9 +122,10 @@ unsigned queue_sched_attempts(const struct queue_job *j)
 bool queue_sched_is_expired(const struct queue *q, const struct queue_job *j)
 {
 	uint32_t now = queue_now(q), created = queue_message_of(j)->created;
+	struct schedule s = schedule_of(q, queue_message_of(j), IPC_CAUSE_OTHER);
 
-	return now > created && now - created >= q->o.expire_us / CLOCK_SECOND &&
-	       queue_sched_attempts(j) >= tries(q);
+	return now > created && now - created >= s.expire / CLOCK_SECOND &&
+	       queue_sched_attempts(j) >= tries(&s);
 }
 
 uint64_t queue_sched_next(const struct queue *q)

@@ -23,7 +23,7 @@
 #define RCPT_BYTES     (2 + 2)
 
 _Static_assert(3 + ENVELOPE_RCPTS * (JOB_BYTES + RCPT_BYTES) + 4 * SAIDS + QUEUE_LAST +
-			       QUEUE_BUCKET + ENVELOPE_VALUE + IPC_VARS + IPC_RCPT_VARS + 2 <=
+			       QUEUE_BUCKET + 12 + ENVELOPE_VALUE + IPC_VARS + IPC_RCPT_VARS + 2 <=
 		       SPOOL_BLOB_MAX,
 	       "the jobs of a message and what is said of it fit");
 

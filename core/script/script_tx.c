@@ -181,6 +181,33 @@ static int remove_rcpt(lua_State *L)
 	return 1;
 }
 
+static const char *const of_schedule[] = { "first", "longest", "expire", NULL };
+
+static uint64_t duration_option(lua_State *L, const char *name)
+{
+	uint64_t us = 0;
+
+	if (lua_getfield(L, 2, name) != LUA_TNIL)
+		us = script_duration(L, -1, name);
+	lua_pop(L, 1);
+	return us;
+}
+
+static int schedule(lua_State *L)
+{
+	struct policy_tx *tx = script_self(L, 1, &script_tx);
+	struct policy_schedule s;
+	struct fault why;
+
+	script_edit_check(L, tx);
+	luaL_checktype(L, 2, LUA_TTABLE);
+	script_options_check(L, 2, of_schedule, "schedule");
+	s.first = duration_option(L, "first");
+	s.longest = duration_option(L, "longest");
+	s.expire = duration_option(L, "expire");
+	return script_edit_done(L, policy_edit_schedule(tx, &s, &why), &why);
+}
+
 /* clang-format off */
 static const struct script_field fields[] = {
 	{ "id", push_id },                              { "conn", push_conn },
@@ -198,7 +225,7 @@ static const luaL_Reg methods[] = {
 	{ "add_header", add_header },       { "prepend_header", prepend_header },
 	{ "set_header", set_header },       { "remove_header", remove_header },
 	{ "set_sender", set_sender },       { "add_rcpt", add_rcpt },
-	{ "remove_rcpt", remove_rcpt },
+	{ "remove_rcpt", remove_rcpt },     { "schedule", schedule },
 	{ NULL, NULL },
 };
 /* clang-format on */

@@ -128,7 +128,7 @@ def test_a_suspended_destination_waits_also_over_a_crash_of_the_spool():
     with Sink() as sink, gate_with(next_hop=sink.address) as gate:
         send(gate, "first")
         sink.wait(1)
-        where = gate.events("delivery")[0]["destination"]
+        where = until(lambda: gate.events("delivery"), "its event")[0]["destination"]
         assert json.loads(gate.cli("queue", "suspend", where, "--for", "1h", "--reason", "they asked", "--json").stdout)["left"] == 3600
         for n in range(3):
             send(gate, f"late {n}")
@@ -169,11 +169,27 @@ def test_each_class_of_failure_waits_as_its_setting_says():
         for name in replies:
             send(gate, name, f"{name}@example.com")
         listed(gate, "queue", "state=waiting", count=3)
+        until(lambda: len(gate.events("delivery")) == 3, "their events")
         causes = {e["rcpt"].split("@")[0]: e["cause"] for e in gate.events("delivery")}
         assert causes == {"grey": "greylist", "rate": "rate", "full": "other"}, causes
         for name, least, most in (("grey", 120, 150), ("rate", 2100, 2700), ("full", 525, 675)):
             row = gate.json("queue", "list", f"to~{name}")[0]
             assert least - 10 * SLOW <= row["next"] <= most + 2, (name, row)
+
+
+def test_a_policy_chooses_the_schedule_of_a_message():
+    policy = """
+local gate = require "moongate"
+gate.on("route", { name = "patience" }, function(tx, rcpt)
+    if rcpt.localpart == "urgent" then tx:schedule{ first = "1m", longest = "2m", expire = "1h" } end
+end)
+"""
+    with gate_with('retry = { first = "1h" }', policy=policy) as gate:
+        send(gate, "x", "urgent@example.com")
+        send(gate, "x", "other@example.com")
+        listed(gate, "queue", "state=waiting", count=2)
+        assert 40 <= gate.json("queue", "list", "to~urgent")[0]["next"] <= 70
+        assert gate.json("queue", "list", "to~other")[0]["next"] > 3000
 
 
 def test_variables_of_a_recipient_last():
@@ -187,6 +203,6 @@ end)
     with Sink() as sink, gate_with('retry = { first = "1s" }', sink.address, policy=policy) as gate:
         send(gate, "patience", "b@example.com", "c@example.com")
         sink.wait(1, 30)
-        tries = [e["attempt"] for e in gate.events("delivery") if e["outcome"] == "delivered"]
-        assert tries and len([e for e in gate.events("delivery") if e["outcome"] == "deferred"]) == 4, gate.events("delivery")
+        until(lambda: [e for e in gate.events("delivery") if e["outcome"] == "delivered"], "its event")
+        assert len([e for e in gate.events("delivery") if e["outcome"] == "deferred"]) == 4, gate.events("delivery")
         assert {e["cause"] for e in gate.events("delivery") if e["outcome"] == "deferred"} == {"policy"}

@@ -387,6 +387,11 @@ void rig_cause(unsigned index, enum ipc_cause cause, const char *vars)
 	result.outcomes[result.noutcomes - 1].vars = str_of(vars);
 }
 
+void rig_schedule(uint32_t first, uint32_t longest, uint32_t expire)
+{
+	result.schedule = (struct ipc_schedule){ first, longest, expire };
+}
+
 void rig_returned(void)
 {
 	result.is_returned = true;

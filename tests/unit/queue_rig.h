@@ -54,7 +54,7 @@ void rig_begin(void); /* both */
 void rig_end(void);   /* and nothing leaks */
 
 void rig_turn(unsigned n);
-void rig_pass(unsigned n); /* turns, without a check after each: for many messages */
+void rig_pass(unsigned n);  /* turns, without a check after each: for many messages */
 void rig_wait(uint64_t us); /* time passes; then a few turns */
 void rig_lose(struct rig_peer *p);
 void rig_connect(struct rig_peer *p);
@@ -82,6 +82,7 @@ struct queue_message *rig_find(unsigned number, unsigned variant);
 /* ROUTED or RESULT: outcomes are gathered, then sent. */
 void rig_outcome(unsigned index, enum ipc_outcome outcome, const char *text);
 void rig_cause(unsigned index, enum ipc_cause cause, const char *vars); /* DEFER */
+void rig_schedule(uint32_t first, uint32_t longest, uint32_t expire);
 void rig_returned(void); /* the lease is given back */
 void rig_to(unsigned index, const char *key, const char *hop);
 void rig_retry(unsigned index, uint64_t us);

@@ -41,6 +41,7 @@ static void sample_result(void)
 			{ 6, IPC_OUTCOME_HOLD, 0, STR("no route"), STR(""), STR(""), 0 },
 		},
 		.vars = STR("packed"),
+		.schedule = { 1, 2, 3 },
 		.has_bounce = true,
 		.bounce = STR("a submit"),
 	};
@@ -82,6 +83,9 @@ static void same_result(const struct ipc_result *got, const struct ipc_result *w
 		CHECK_STR(i, got->outcomes[i].vars, want->outcomes[i].vars);
 	}
 	CHECK_STR(0, got->vars, want->vars);
+	assert_int_equal(got->schedule.first, want->schedule.first);
+	assert_int_equal(got->schedule.longest, want->schedule.longest);
+	assert_int_equal(got->schedule.expire, want->schedule.expire);
 	assert_int_equal(got->is_returned, want->is_returned);
 	assert_int_equal(got->has_bounce, want->has_bounce);
 	CHECK_STR(0, got->bounce, want->bounce);

@@ -183,6 +183,8 @@ TEST(mail_that_policy_holds_is_never_scheduled_not_even_after_a_crash)
 	rig_end();
 }
 
+static const struct queue_message plain; /* nothing is said of it */
+
 /* ---- time ------------------------------------------------------------------------------------ */
 
 TEST(each_class_of_failure_has_a_first_wait_of_its_own)
@@ -191,12 +193,13 @@ TEST(each_class_of_failure_has_a_first_wait_of_its_own)
 	rig.options.retry_cause_us[IPC_CAUSE_RATE] = 900 * RIG_SECOND;
 	rig_start();
 	for (unsigned i = 0; i < 1000; i++) {
-		uint64_t rate = queue_sched_retry(rig.queue, 1, IPC_CAUSE_RATE);
-		uint64_t grey = queue_sched_retry(rig.queue, 1, IPC_CAUSE_GREYLIST);
+		uint64_t rate = queue_sched_retry(rig.queue, &plain, 1, IPC_CAUSE_RATE);
+		uint64_t grey = queue_sched_retry(rig.queue, &plain, 1, IPC_CAUSE_GREYLIST);
 
 		CHECK(i, rate >= 787 * RIG_SECOND && rate <= 1013 * RIG_SECOND);
 		CHECK(i, grey >= 300 * RIG_SECOND && grey <= 375 * RIG_SECOND); /* never early */
-		CHECK(i, queue_sched_retry(rig.queue, 2, IPC_CAUSE_RATE) >= 2 * 787 * RIG_SECOND);
+		CHECK(i, queue_sched_retry(rig.queue, &plain, 2, IPC_CAUSE_RATE) >=
+				 2 * 787 * RIG_SECOND);
 	}
 	rig_end();
 }
@@ -211,7 +214,7 @@ TEST(the_wait_doubles_up_to_the_longest_with_an_eighth_of_jitter)
 	rig_begin();
 	for (size_t i = 0; i < COUNT(rows); i++)
 		for (unsigned k = 0; k < 200; k++) {
-			uint64_t wait = queue_sched_retry(rig.queue, rows[i].attempts,
+			uint64_t wait = queue_sched_retry(rig.queue, &plain, rows[i].attempts,
 							  IPC_CAUSE_OTHER),
 				 mean = rows[i].seconds * RIG_SECOND;
 
@@ -341,6 +344,39 @@ static const char *many_keys(unsigned i)
 
 	(void)snprintf(key, sizeof key, "mx%u", i);
 	return key;
+}
+
+TEST(what_policy_chose_for_a_message_goes_before_the_settings_and_stays)
+{
+	struct queue_message *m;
+	struct rig_peer *at;
+	uint64_t tag;
+
+	rig_begin();
+	tag = rig_dispatched(1, "mx", &at);
+	rig_schedule(60, 120, 0);
+	rig_outcome(0, IPC_OUTCOME_DEFER, "4.0.0 x");
+	rig_answer(at, IPC_RESULT, tag);
+	for (unsigned round = 0; round < 2; round++) {
+		m = rig_find(1, 0);
+		for (unsigned i = 0; i < 100; i++) {
+			uint64_t first = queue_sched_retry(rig.queue, m, 1, IPC_CAUSE_OTHER);
+			uint64_t later = queue_sched_retry(rig.queue, m, 9, IPC_CAUSE_RATE);
+
+			CHECK(i, first >= 52 * RIG_SECOND && first <= 68 * RIG_SECOND);
+			CHECK(i, later >= 105 * RIG_SECOND && later <= 135 * RIG_SECOND);
+		}
+		assert_false(queue_sched_is_expired(rig.queue, &m->job));
+		rig_restart();
+	}
+	m = rig_find(1, 0);
+	queue_rcpt(m, 0)->attempts = 9;
+	queue_sched_choose(rig.queue, m, &(struct ipc_schedule){ 0, 0, 1000 });
+	rig_wait(900 * RIG_SECOND);
+	assert_false(queue_sched_is_expired(rig.queue, &m->job));
+	rig_wait(200 * RIG_SECOND);
+	assert_true(queue_sched_is_expired(rig.queue, &m->job));
+	rig_end();
 }
 
 TEST(one_senders_flood_does_not_delay_anothers_letter_to_the_same_destination)
@@ -533,6 +569,8 @@ int main(void)
 		cmocka_unit_test(an_answer_that_names_nobody_is_tried_again),
 		cmocka_unit_test(held_mail_stays_until_it_is_released),
 		cmocka_unit_test(mail_that_policy_holds_is_never_scheduled_not_even_after_a_crash),
+		cmocka_unit_test(
+			what_policy_chose_for_a_message_goes_before_the_settings_and_stays),
 		cmocka_unit_test(
 			one_senders_flood_does_not_delay_anothers_letter_to_the_same_destination),
 		cmocka_unit_test(each_class_of_failure_has_a_first_wait_of_its_own),
