@@ -17,7 +17,7 @@
 #define IPC_CARRY      16   /* -> the frame's type */
 #define IPC_KNOWN      1    /* a flag of DURABLE */
 #define IPC_CARRY_BITS 1250 /* as many recipients as the spool takes */
-#define IPC_CARRY_BLOB (16 * 1024)
+#define IPC_CARRY_BLOB (64 * 1024)
 
 /* The index of the operator among the edges; ids of messages that he makes are made by
  * IPC_OPERATOR_IDS. */

@@ -10,7 +10,8 @@ const char *const ipc_cause_name[IPC_CAUSES] = {
  * lease   = id u16(variant) u8(is_expired) str(envelope) str(next_hop) str(key) str(header)
  *           u64(body_length) str(body) str(vars) str(last)
  *           u16(count) 1*1000( u32(index) u32(attempts) str(vars) )
- * result  = u16(count) *1000outcome str(vars) 3u32(schedule) u8(is_returned) u8(has_bounce) [ str(bounce) ]
+ * result  = u16(count) *1000outcome str(vars) 3u32(schedule) u8(is_returned)
+ *           u8(has_bounce) [ str(bounce) ]
  * outcome = u32(index) u8(outcome) u16(code) same(text) same(vars)
  *           [ same(key) same(next_hop) ]       ; only of ROUTE
  *           [ u64(retry) u8(cause) ]           ; only of DEFER

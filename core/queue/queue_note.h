@@ -12,7 +12,7 @@
 
 #include "map.h"
 
-#define QUEUE_LAST       160 /* bytes of the last failure's text that are remembered, with its NUL */
+#define QUEUE_LAST       160 /* bytes of the last failure's text that are remembered, with NUL */
 #define QUEUE_LAST_SHORT 24  /* the same, when there are too many different ones */
 #define QUEUE_NOTES      65536
 #define QUEUE_BUCKET     32

@@ -54,7 +54,7 @@ static struct queue_message *find(unsigned number, uint16_t variant)
  * tried four times, the third is held */
 static void with_progress(char *blob)
 {
-	static const char text[] = "\2\2\0"
+	static const char text[] = "\3\2\0"
 				   "\0\0\0\0\0\xff\xff\1\0\1\0\4\0"
 				   "\1\0\0\0\0\xff\xff\1\0\2\0\0\0";
 
