@@ -1,4 +1,4 @@
-#include "net_conn.h"
+#include "net_conn_core.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,79 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/*
- *   connect() --> CONNECTING --writable--> OPEN <-- new()
- *                      |                    |
- *                      +------ end() -------+--> ENDED     the owner was told, and has yet to close
- *                      |                    |      |
- *                      |                  close()  |
- *                      |                    v      v
- *                      |                   CLOSING         no owner; the rest of the output leaves
- *                      |                    |    |
- *                      |                    |  shut(), with unread input
- *                      |                    |    v
- *                      |                    |  DRAINING    our side is shut; what comes is dropped
- *                      |                    v    v
- *                      +--- abort() -----> DEAD            closed; memory goes at the turn's end
- *
- * CONNECTING, OPEN, ENDED have an owner. `broken` is the errno that made writing pointless. From
- * CLOSING on the alarm is the linger, before that it is the deadline, set lazily: moving a deadline
- * into the future is a store, and the alarm that comes too early is set again.
- */
-enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_ENDED, CONN_CLOSING, CONN_DRAINING, CONN_DEAD };
-
-struct net_conn {
-	struct net_loop *loop;
-	const struct net_conn_ops *ops;
-	void *owner;
-	struct net_watch watch;
-	struct net_timer alarm;
-	struct net_deferred turn;
-	struct buf in, out;
-	uint64_t due, alarm_at;
-	uint64_t bytes_in, bytes_out;
-	uint32_t drained;
-	int broken;
-	enum conn_state state;
-	bool is_paused, is_eof;
-	bool is_waiting; /* resumed: show what is in the buffer */
-	bool is_guarded; /* paused, but its end is of interest */
-	bool is_full;    /* the producer was, or may have been, told to stop */
-	bool is_blocked; /* the kernel took no more: wait for writable */
-};
-
-/*
- * Where every read lands first. The owner of an empty input buffer works on it in place and takes
- * what it can; only what is left moves to the connection's own memory. So reading 64 KiB costs no
- * copy, and waiting connections cost no buffer.
- */
-static char landing[NET_READ];
-
 static struct net_conn *spares[NET_CONN_SPARES];
 static unsigned nspares;
 
-static void enter(struct net_conn *c, enum conn_state state)
-{
-	assert(state > c->state);
-	c->state = state;
-}
-
-static bool is_owned(const struct net_conn *c)
-{
-	return c->state < CONN_CLOSING;
-}
-
-static int fd_of(const struct net_conn *c)
-{
-	return c->watch.ev.fd;
-}
-
-static bool is_passing(int error)
-{
-	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
-}
-
-static void release(struct net_conn *c)
+void net_conn_release(struct net_conn *c)
 {
 	buf_fini(&c->in);
 	buf_fini(&c->out);
@@ -87,312 +18,6 @@ static void release(struct net_conn *c)
 		spares[nspares++] = c;
 	else
 		free(c);
-}
-
-static void die(struct net_conn *c)
-{
-	enter(c, CONN_DEAD);
-	net_watch_want(&c->watch, 0);
-	net_timer_stop(&c->alarm);
-	close(fd_of(c));
-	net_loop_defer(c->loop, &c->turn);
-}
-
-static void explain(const struct net_conn *c, enum net_end end, bool was_connecting,
-		    struct fault *why)
-{
-	switch (end) {
-	case NET_END_PEER:
-		fault_set(why, "the peer closed the connection");
-		break;
-	case NET_END_ERROR:
-		errno = c->broken;
-		fault_sys(why, was_connecting ? "cannot connect" : "the connection broke");
-		break;
-	case NET_END_DEADLINE:
-		fault_set(why, was_connecting ? "no connection within the time allowed"
-					      : "no progress within the time allowed");
-		break;
-	case NET_ENDS:
-		break;
-	}
-}
-
-/* end - tell the owner; it may close inside */
-static void end(struct net_conn *c, enum net_end how)
-{
-	bool was_connecting = c->state == CONN_CONNECTING;
-	struct fault why;
-
-	enter(c, CONN_ENDED);
-	if (was_connecting && !c->broken)
-		c->broken = ETIMEDOUT; /* there is nobody to linger for */
-	explain(c, how, was_connecting, &why);
-	c->ops->ended(c->owner, how, &why);
-}
-
-/* show - give the owner what landed, n bytes */
-static void show(struct net_conn *c, size_t n)
-{
-	struct buf own = c->in;
-
-	if (buf_len(&own) > 0) {
-		buf_add(&c->in, (struct str){ landing, n }); /* conn_read asked how much fits */
-		c->ops->readable(c->owner);
-		return;
-	}
-	c->in = (struct buf){ .p = landing, .tail = n, .cap = n, .max = own.max };
-	c->ops->readable(c->owner);
-	n = buf_len(&c->in);
-	own.head = own.tail = 0;
-	if (n > 0)
-		buf_add(&own, buf_str(&c->in));
-	c->in = own;
-}
-
-/* conn_read - the one way from the socket into the input buffer */
-static void conn_read(struct net_conn *c)
-{
-	size_t room = buf_room(&c->in);
-	ssize_t n;
-
-	if (room == 0)
-		return;
-	n = recv(fd_of(c), landing, room < sizeof landing ? room : sizeof landing, MSG_DONTWAIT);
-	if (n > 0) {
-		c->bytes_in += (size_t)n;
-		show(c, (size_t)n);
-	} else if (n == 0) {
-		c->is_eof = true;
-		end(c, NET_END_PEER);
-	} else if (!is_passing(errno)) {
-		c->broken = errno;
-		end(c, NET_END_ERROR);
-	}
-}
-
-/*
- * broke - the peer's last words (a 421 before it closed) may wait in the kernel: they come before
- * the end
- */
-static void broke(struct net_conn *c, int error)
-{
-	c->broken = error;
-	c->is_blocked = false;
-	buf_reset(&c->out);
-	if (c->state == CONN_OPEN && !c->is_paused)
-		conn_read(c);
-	if (c->state < CONN_ENDED)
-		end(c, NET_END_ERROR);
-	else if (c->state == CONN_CLOSING)
-		die(c);
-}
-
-/*
- * shut - all is written. Closing with input unread would send a reset, which destroys the last
- * reply in the peer's buffer.
- */
-static void shut(struct net_conn *c)
-{
-	bool is_unread = buf_len(&c->in) > 0;
-	ssize_t n = 0;
-
-	if (!is_unread && !c->is_eof)
-		n = recv(fd_of(c), landing, sizeof landing, MSG_DONTWAIT);
-	if ((is_unread && !c->is_eof) || n > 0) {
-		(void)shutdown(fd_of(c), SHUT_WR); /* it fails where the next read will */
-		c->drained = (uint32_t)n;
-		enter(c, CONN_DRAINING);
-		return;
-	}
-	die(c);
-}
-
-static void drain(struct net_conn *c)
-{
-	ssize_t n = recv(fd_of(c), landing, sizeof landing, MSG_DONTWAIT);
-
-	if (n < 0 && is_passing(errno))
-		return;
-	if (n > 0)
-		c->drained += (uint32_t)n;
-	if (n <= 0 || c->drained > NET_DRAIN)
-		die(c);
-}
-
-/* conn_write - the one way from the output buffer into the socket */
-static void conn_write(struct net_conn *c)
-{
-	struct str out = buf_str(&c->out);
-	ssize_t n;
-
-	if (out.n == 0)
-		return;
-	n = send(fd_of(c), out.p, out.n, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n < 0 && !is_passing(errno)) {
-		broke(c, errno);
-		return;
-	}
-	if (n > 0) {
-		c->bytes_out += (size_t)n;
-		buf_take(&c->out, (size_t)n);
-	}
-	c->is_blocked = n < (ssize_t)out.n;
-}
-
-static void flush(struct net_conn *c)
-{
-	c->is_full |= net_conn_full(c);
-	if (!c->broken && !c->is_blocked)
-		conn_write(c);
-	if (c->is_full && buf_len(&c->out) <= c->out.max / 4) {
-		c->is_full = false;
-		if (is_owned(c) && !c->broken && c->ops->drained)
-			c->ops->drained(c->owner);
-	}
-	if (c->state == CONN_CLOSING && buf_len(&c->out) == 0)
-		shut(c);
-}
-
-/* settle - give back memory that outlived its use */
-static void settle(struct buf *b)
-{
-	struct buf small = { .max = b->max };
-	size_t n = buf_len(b);
-
-	if (b->cap <= NET_CONN_KEEP)
-		return;
-	if (n == 0) {
-		buf_shrink(b);
-	} else if (n <= b->cap / 8) {
-		buf_add(&small, buf_str(b));
-		buf_fini(b);
-		*b = small;
-	}
-}
-
-static int interest(const struct net_conn *c)
-{
-	bool is_reading = !c->is_eof && (c->is_paused ? c->is_guarded : buf_room(&c->in) > 0);
-
-	switch (c->state) {
-	case CONN_CONNECTING:
-		return EV_WRITE;
-	case CONN_OPEN:
-		return (is_reading ? EV_READ : 0) | (c->is_blocked ? EV_WRITE : 0);
-	case CONN_ENDED:
-	case CONN_CLOSING:
-		return c->is_blocked ? EV_WRITE : 0;
-	case CONN_DRAINING:
-		return EV_READ;
-	case CONN_DEAD:
-		break;
-	}
-	return 0;
-}
-
-/*
- * at_end - what calls during this turn asked for; callbacks here may close, so the state is
- * looked at anew after each
- */
-static void at_end(struct net_deferred *d)
-{
-	struct net_conn *c = container_of(d, struct net_conn, turn);
-	bool is_waiting = c->is_waiting;
-
-	c->is_waiting = false;
-	if (c->state == CONN_DEAD) {
-		release(c);
-		return;
-	}
-	if (c->state == CONN_CONNECTING && c->broken)
-		end(c, NET_END_ERROR);
-	if (c->state == CONN_OPEN && is_waiting && buf_len(&c->in) > 0)
-		c->ops->readable(c->owner);
-	if (c->state > CONN_CONNECTING && c->state < CONN_DRAINING)
-		flush(c);
-	if (c->state == CONN_DEAD)
-		return;
-	settle(&c->in);
-	settle(&c->out);
-	net_watch_want(&c->watch, interest(c));
-}
-
-static void finish_connect(struct net_conn *c)
-{
-	int error = 0;
-	socklen_t n = sizeof error;
-
-	if (getsockopt(fd_of(c), SOL_SOCKET, SO_ERROR, &error, &n) < 0)
-		error = errno;
-	if (error) {
-		c->broken = error;
-		end(c, NET_END_ERROR);
-		return;
-	}
-	enter(c, CONN_OPEN);
-	c->ops->connected(c->owner);
-}
-
-/*
- * glance - is a guarded peer still there? Its bytes stay where they are; an end without any is its
- * end
- */
-static void glance(struct net_conn *c)
-{
-	char byte;
-	ssize_t n = recv(fd_of(c), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-
-	if (n > 0) {
-		c->is_guarded = false; /* there is more to read first: no news can be had */
-	} else if (n == 0) {
-		c->is_eof = true;
-		end(c, NET_END_PEER);
-	} else if (!is_passing(errno)) {
-		c->broken = errno;
-		end(c, NET_END_ERROR);
-	}
-	net_loop_defer(c->loop, &c->turn);
-}
-
-static void ready(struct net_watch *w, int events)
-{
-	struct net_conn *c = container_of(w, struct net_conn, watch);
-
-	if (c->state == CONN_CONNECTING) {
-		finish_connect(c);
-		net_loop_defer(c->loop, &c->turn);
-		return;
-	}
-	if (events & EV_WRITE) {
-		c->is_blocked = false;
-		net_loop_defer(c->loop, &c->turn);
-	}
-	if ((events & EV_READ) && c->state == CONN_OPEN && c->is_guarded) {
-		glance(c);
-	} else if ((events & EV_READ) && c->state == CONN_OPEN && !c->is_paused) {
-		conn_read(c);
-		if (c->state != CONN_OPEN || buf_len(&c->in) > 0)
-			net_loop_defer(c->loop, &c->turn);
-	} else if ((events & EV_READ) && c->state == CONN_DRAINING) {
-		drain(c);
-	}
-}
-
-static void alarm_fired(struct net_timer *t)
-{
-	struct net_conn *c = container_of(t, struct net_conn, alarm);
-	uint64_t now = net_loop_now(c->loop);
-
-	if (!is_owned(c)) {
-		die(c);
-	} else if (c->due > now && c->due != NET_FOREVER) {
-		c->alarm_at = c->due;
-		net_timer_start(t, c->due - now);
-	} else if (c->due != NET_FOREVER && c->state < CONN_ENDED) {
-		end(c, NET_END_DEADLINE);
-		net_loop_defer(c->loop, &c->turn);
-	}
 }
 
 static struct net_conn *make(struct net_loop *loop, int fd, const struct net_conn_options *o)
@@ -408,9 +33,9 @@ static struct net_conn *make(struct net_loop *loop, int fd, const struct net_con
 	c->due = c->alarm_at = NET_FOREVER;
 	buf_init(&c->in, o->in_max);
 	buf_init(&c->out, o->out_max);
-	net_watch_init(&c->watch, loop, fd, ready);
-	net_timer_init(&c->alarm, loop, alarm_fired);
-	c->turn.run = at_end;
+	net_watch_init(&c->watch, loop, fd, net_conn_ready);
+	net_timer_init(&c->alarm, loop, net_conn_alarm);
+	c->turn.run = net_conn_turn;
 	return c;
 }
 
@@ -418,8 +43,8 @@ struct net_conn *net_conn_new(struct net_loop *loop, int fd, const struct net_co
 {
 	struct net_conn *c = make(loop, fd, o);
 
-	enter(c, CONN_OPEN);
-	net_watch_want(&c->watch, interest(c));
+	net_conn_enter(c, CONN_OPEN);
+	net_watch_want(&c->watch, net_conn_interest(c));
 	return c;
 }
 
@@ -464,14 +89,15 @@ struct net_conn *net_conn_connect(struct net_loop *loop, const struct net_addres
 		net_loop_defer(loop, &c->turn);
 		return c;
 	}
-	net_watch_want(&c->watch, interest(c)); /* when it succeeds at once, it is writable */
+	net_watch_want(&c->watch,
+		       net_conn_interest(c)); /* when it succeeds at once, it is writable */
 	return c;
 }
 
 struct buf *net_conn_in(struct net_conn *c)
 {
 	/* What is taken now may let us read again, or give memory back. */
-	if (buf_room(&c->in) == 0 || (c->in.p != landing && c->in.cap > NET_CONN_KEEP))
+	if (buf_room(&c->in) == 0 || (!net_conn_is_landing(c) && c->in.cap > NET_CONN_KEEP))
 		net_loop_defer(c->loop, &c->turn);
 	return &c->in;
 }
@@ -537,7 +163,7 @@ void net_conn_peer(const struct net_conn *c, struct net_address *out)
 {
 	memset(out, 0, sizeof *out);
 	out->n = sizeof out->u;
-	if (getpeername(fd_of(c), &out->u.any, &out->n) < 0)
+	if (getpeername(net_conn_fd(c), &out->u.any, &out->n) < 0)
 		out->n = 0;
 }
 
@@ -545,7 +171,7 @@ void net_conn_local(const struct net_conn *c, struct net_address *out)
 {
 	memset(out, 0, sizeof *out);
 	out->n = sizeof out->u;
-	if (getsockname(fd_of(c), &out->u.any, &out->n) < 0)
+	if (getsockname(net_conn_fd(c), &out->u.any, &out->n) < 0)
 		out->n = 0;
 }
 
@@ -565,7 +191,7 @@ static struct net_conn *disown(struct net_conn **owned)
 
 	*owned = NULL;
 	if (c) {
-		assert(is_owned(c));
+		assert(net_conn_is_owned(c));
 		c->ops = NULL;
 		c->owner = NULL;
 	}
@@ -579,10 +205,10 @@ void net_conn_close(struct net_conn **owned)
 	if (!c)
 		return;
 	if (c->state == CONN_CONNECTING || c->broken) {
-		die(c);
+		net_conn_die(c);
 		return;
 	}
-	enter(c, CONN_CLOSING);
+	net_conn_enter(c, CONN_CLOSING);
 	net_timer_start(&c->alarm, NET_LINGER);
 	net_loop_defer(c->loop, &c->turn);
 }
@@ -592,5 +218,5 @@ void net_conn_abort(struct net_conn **owned)
 	struct net_conn *c = disown(owned);
 
 	if (c)
-		die(c);
+		net_conn_die(c);
 }
