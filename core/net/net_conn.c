@@ -14,6 +14,7 @@ void net_conn_release(struct net_conn *c)
 {
 	buf_fini(&c->in);
 	buf_fini(&c->out);
+	net_wire_tls_fini(c);
 	if (nspares < NET_CONN_SPARES)
 		spares[nspares++] = c;
 	else
@@ -28,6 +29,7 @@ static struct net_conn *make(struct net_loop *loop, int fd, const struct net_con
 		abort();
 	memset(c, 0, sizeof *c);
 	c->loop = loop;
+	c->wire = &net_wire_plain;
 	c->ops = o->ops;
 	c->owner = o->owner;
 	c->due = c->alarm_at = NET_FOREVER;
@@ -97,7 +99,7 @@ struct net_conn *net_conn_connect(struct net_loop *loop, const struct net_addres
 struct buf *net_conn_in(struct net_conn *c)
 {
 	/* What is taken now may let us read again, or give memory back. */
-	if (buf_room(&c->in) == 0 || (!net_conn_is_landing(c) && c->in.cap > NET_CONN_KEEP))
+	if (buf_room(&c->in) == 0 || (!c->is_landed && c->in.cap > NET_CONN_KEEP))
 		net_loop_defer(c->loop, &c->turn);
 	return &c->in;
 }
@@ -136,7 +138,7 @@ void net_conn_pause(struct net_conn *c)
 void net_conn_guard(struct net_conn *c)
 {
 	net_conn_pause(c);
-	c->is_guarded = buf_len(&c->in) == 0;
+	c->is_guarded = buf_len(&c->in) == 0 && !c->wire->has_more(c);
 }
 
 void net_conn_resume(struct net_conn *c)

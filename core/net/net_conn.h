@@ -1,7 +1,8 @@
 /*
  * net_conn - a buffered stream connection.
  *
- * What        bytes in a bounded buffer each way over a non-blocking socket; later TLS in between.
+ * What        bytes in a bounded buffer each way over a non-blocking socket, as they are or
+ *             through TLS.
  * Why         the one owner of sockets: above it there are slices, replies and events, no errno.
  * Invariants  no callback runs inside a call into this file, none after net_conn_close. Output is
  *             written at the end of the turn, in one piece: a pipelined group of replies is one
@@ -13,7 +14,8 @@
  *             die when readable() returns; what was not taken stays.
  * Bounds      in_max and out_max at birth; one deadline per connection, always set by the owner.
  *             A connection whose input was taken and whose output was written holds at most
- *             NET_CONN_KEEP bytes each way.
+ *             NET_CONN_KEEP bytes each way; what OpenSSL keeps of a session comes on top. TLS adds
+ *             NET_TLS_IN and NET_TLS_OUT while bytes wait.
  */
 #ifndef NET_CONN_H
 #define NET_CONN_H
@@ -21,10 +23,13 @@
 #include "buf.h"
 #include "net_address.h"
 #include "net_loop.h"
+#include "tls.h"
 
 #define NET_READ        (64 * 1024) /* at most, from one connection in one turn */
 #define NET_CONN_KEEP   512
-#define NET_CONN_SPARES 64 /* connections kept for reuse */
+#define NET_TLS_IN      (TLS_RECORD + TLS_OVERHEAD)       /* ciphertext that had no taker */
+#define NET_TLS_OUT     (2 * (TLS_RECORD + TLS_OVERHEAD)) /* and for the socket */
+#define NET_CONN_SPARES 64                                /* connections kept for reuse */
 #define NET_LINGER      (5 * UINT64_C(1000000))
 #define NET_DRAIN       (1024 * 1024) /* dropped after a close, lest a reset overtake it */
 #define NET_FOREVER     UINT64_MAX    /* for net_conn_deadline: none */
@@ -34,6 +39,7 @@ struct net_conn;
 enum net_end {
 	NET_END_PEER,     /* the peer closed its side; what is written now may still reach it */
 	NET_END_ERROR,    /* a socket error: reset, unreachable, refused */
+	NET_END_TLS,      /* the handshake failed, or what came after it is damaged */
 	NET_END_DEADLINE, /* the deadline passed; a last reply may be written */
 	NET_ENDS
 };
@@ -41,6 +47,8 @@ enum net_end {
 struct net_conn_ops {
 	/* Outbound only, else NULL. */
 	void (*connected)(void *owner);
+	/* Or NULL, where net_conn_secure() is never called: the handshake is over. */
+	void (*secured)(void *owner);
 	/* net_conn_in() grew, or reading was resumed with bytes waiting. */
 	void (*readable)(void *owner);
 	/* Or NULL. Output fell to a quarter of its bound, after it was full or refused a write. */
@@ -75,6 +83,16 @@ bool net_conn_write(struct net_conn *c, struct str s);
 /* Write in place, then net_conn_flush_later(): at the end of this turn. */
 struct buf *net_conn_out(struct net_conn *c);
 void net_conn_flush_later(struct net_conn *c);
+/*
+ * From here on TLS: what was written before leaves as it is, what comes next is a handshake; then
+ * secured(). The input must be empty. Takes tls. What is written meanwhile waits for the handshake.
+ */
+void net_conn_secure(struct net_conn *c, struct tls **tls);
+bool net_conn_is_secure(const struct net_conn *c); /* the handshake is over, and was good */
+/* The connection is secure. */
+void net_conn_facts(const struct net_conn *c, struct tls_facts *out);
+/* After NET_END_TLS. */
+enum tls_failure net_conn_failure(const struct net_conn *c);
 /* More than half of out_max waits: stop producing until drained(). */
 bool net_conn_full(const struct net_conn *c);
 void net_conn_pause(struct net_conn *c);

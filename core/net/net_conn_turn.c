@@ -23,27 +23,10 @@
  * CLOSING on the alarm is the linger, before that it is the deadline, set lazily: moving a deadline
  * into the future is a store, and the alarm that comes too early is set again.
  */
-/*
- * Where every read lands first. The owner of an empty input buffer works on it in place and takes
- * what it can; only what is left moves to the connection's own memory. So reading 64 KiB costs no
- * copy, and waiting connections cost no buffer.
- */
-static char landing[NET_READ];
-
 void net_conn_enter(struct net_conn *c, enum conn_state state)
 {
 	assert(state > c->state);
 	c->state = state;
-}
-
-bool net_conn_is_landing(const struct net_conn *c)
-{
-	return c->in.p == landing;
-}
-
-static bool is_passing(int error)
-{
-	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
 void net_conn_die(struct net_conn *c)
@@ -66,6 +49,9 @@ static void explain(const struct net_conn *c, enum net_end end, bool was_connect
 		errno = c->broken;
 		fault_sys(why, was_connecting ? "cannot connect" : "the connection broke");
 		break;
+	case NET_END_TLS:
+		net_wire_tls_explain(c, why);
+		break;
 	case NET_END_DEADLINE:
 		fault_set(why, was_connecting ? "no connection within the time allowed"
 					      : "no progress within the time allowed");
@@ -75,8 +61,7 @@ static void explain(const struct net_conn *c, enum net_end end, bool was_connect
 	}
 }
 
-/* end - tell the owner; it may close inside */
-static void end(struct net_conn *c, enum net_end how)
+void net_conn_end(struct net_conn *c, enum net_end how)
 {
 	bool was_connecting = c->state == CONN_CONNECTING;
 	struct fault why;
@@ -88,60 +73,21 @@ static void end(struct net_conn *c, enum net_end how)
 	c->ops->ended(c->owner, how, &why);
 }
 
-/* show - give the owner what landed, n bytes */
-static void show(struct net_conn *c, size_t n)
-{
-	struct buf own = c->in;
-
-	if (buf_len(&own) > 0) {
-		buf_add(&c->in, (struct str){ landing, n }); /* conn_read asked how much fits */
-		c->ops->readable(c->owner);
-		return;
-	}
-	c->in = (struct buf){ .p = landing, .tail = n, .cap = n, .max = own.max };
-	c->ops->readable(c->owner);
-	n = buf_len(&c->in);
-	own.head = own.tail = 0;
-	if (n > 0)
-		buf_add(&own, buf_str(&c->in));
-	c->in = own;
-}
-
-/* conn_read - the one way from the socket into the input buffer */
-static void conn_read(struct net_conn *c)
-{
-	size_t room = buf_room(&c->in);
-	ssize_t n;
-
-	if (room == 0)
-		return;
-	n = recv(net_conn_fd(c), landing, room < sizeof landing ? room : sizeof landing,
-		 MSG_DONTWAIT);
-	if (n > 0) {
-		c->bytes_in += (size_t)n;
-		show(c, (size_t)n);
-	} else if (n == 0) {
-		c->is_eof = true;
-		end(c, NET_END_PEER);
-	} else if (!is_passing(errno)) {
-		c->broken = errno;
-		end(c, NET_END_ERROR);
-	}
-}
-
 /*
- * broke - the peer's last words (a 421 before it closed) may wait in the kernel: they come before
- * the end
+ * net_conn_broke - the peer's last words (a 421 before it closed) may wait in the kernel: they come
+ * before the end
  */
-static void broke(struct net_conn *c, int error)
+void net_conn_broke(struct net_conn *c, int error)
 {
 	c->broken = error;
 	c->is_blocked = false;
 	buf_reset(&c->out);
-	if (c->state == CONN_OPEN && !c->is_paused)
-		conn_read(c);
+	if (c->tls)
+		net_wire_tls_reset(c);
+	if (net_conn_is_wanting(c) && !c->wire->has_more(c))
+		c->wire->read(c);
 	if (c->state < CONN_ENDED)
-		end(c, NET_END_ERROR);
+		net_conn_end(c, NET_END_ERROR);
 	else if (c->state == CONN_CLOSING)
 		net_conn_die(c);
 }
@@ -152,11 +98,11 @@ static void broke(struct net_conn *c, int error)
  */
 static void shut(struct net_conn *c)
 {
-	bool is_unread = buf_len(&c->in) > 0;
+	bool is_unread = buf_len(&c->in) > 0 || c->wire->has_more(c);
 	ssize_t n = 0;
 
 	if (!is_unread && !c->is_eof)
-		n = recv(net_conn_fd(c), landing, sizeof landing, MSG_DONTWAIT);
+		n = net_wire_drop(c);
 	if ((is_unread && !c->is_eof) || n > 0) {
 		(void)shutdown(net_conn_fd(c), SHUT_WR); /* it fails where the next read will */
 		c->drained = (uint32_t)n;
@@ -168,9 +114,9 @@ static void shut(struct net_conn *c)
 
 static void drain(struct net_conn *c)
 {
-	ssize_t n = recv(net_conn_fd(c), landing, sizeof landing, MSG_DONTWAIT);
+	ssize_t n = net_wire_drop(c);
 
-	if (n < 0 && is_passing(errno))
+	if (n < 0 && net_wire_is_passing(errno))
 		return;
 	if (n > 0)
 		c->drained += (uint32_t)n;
@@ -178,60 +124,29 @@ static void drain(struct net_conn *c)
 		net_conn_die(c);
 }
 
-/* conn_write - the one way from the output buffer into the socket */
-static void conn_write(struct net_conn *c)
-{
-	struct str out = buf_str(&c->out);
-	ssize_t n;
-
-	if (out.n == 0)
-		return;
-	n = send(net_conn_fd(c), out.p, out.n, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n < 0 && !is_passing(errno)) {
-		broke(c, errno);
-		return;
-	}
-	if (n > 0) {
-		c->bytes_out += (size_t)n;
-		buf_take(&c->out, (size_t)n);
-	}
-	c->is_blocked = n < (ssize_t)out.n;
-}
-
 static void flush(struct net_conn *c)
 {
 	c->is_full |= net_conn_full(c);
 	if (!c->broken && !c->is_blocked)
-		conn_write(c);
+		c->wire->write(c);
 	if (c->is_full && buf_len(&c->out) <= c->out.max / 4) {
 		c->is_full = false;
 		if (net_conn_is_owned(c) && !c->broken && c->ops->drained)
 			c->ops->drained(c->owner);
 	}
-	if (c->state == CONN_CLOSING && buf_len(&c->out) == 0)
+	if (c->state == CONN_CLOSING && !c->wire->is_writing(c))
 		shut(c);
 }
 
-/* settle - give back memory that outlived its use */
-static void settle(struct buf *b)
+bool net_conn_is_wanting(const struct net_conn *c)
 {
-	struct buf small = { .max = b->max };
-	size_t n = buf_len(b);
-
-	if (b->cap <= NET_CONN_KEEP)
-		return;
-	if (n == 0) {
-		buf_shrink(b);
-	} else if (n <= b->cap / 8) {
-		buf_add(&small, buf_str(b));
-		buf_fini(b);
-		*b = small;
-	}
+	return c->state == CONN_OPEN && !c->is_paused && buf_room(&c->in) > 0;
 }
 
 int net_conn_interest(const struct net_conn *c)
 {
-	bool is_reading = !c->is_eof && (c->is_paused ? c->is_guarded : buf_room(&c->in) > 0);
+	bool is_reading = !c->is_eof && !c->wire->has_more(c) &&
+			  (c->is_paused ? c->is_guarded : buf_room(&c->in) > 0);
 
 	switch (c->state) {
 	case CONN_CONNECTING:
@@ -264,15 +179,19 @@ void net_conn_turn(struct net_deferred *d)
 		return;
 	}
 	if (c->state == CONN_CONNECTING && c->broken)
-		end(c, NET_END_ERROR);
+		net_conn_end(c, NET_END_ERROR);
 	if (c->state == CONN_OPEN && is_waiting && buf_len(&c->in) > 0)
 		c->ops->readable(c->owner);
+	if (net_conn_is_wanting(c) && c->wire->has_more(c))
+		c->wire->more(c);
 	if (c->state > CONN_CONNECTING && c->state < CONN_DRAINING)
 		flush(c);
 	if (c->state == CONN_DEAD)
 		return;
-	settle(&c->in);
-	settle(&c->out);
+	net_wire_settle(&c->in);
+	net_wire_settle(&c->out);
+	if (c->tls)
+		net_wire_tls_settle(c);
 	net_watch_want(&c->watch, net_conn_interest(c));
 }
 
@@ -285,7 +204,7 @@ static void finish_connect(struct net_conn *c)
 		error = errno;
 	if (error) {
 		c->broken = error;
-		end(c, NET_END_ERROR);
+		net_conn_end(c, NET_END_ERROR);
 		return;
 	}
 	net_conn_enter(c, CONN_OPEN);
@@ -305,10 +224,10 @@ static void glance(struct net_conn *c)
 		c->is_guarded = false; /* there is more to read first: no news can be had */
 	} else if (n == 0) {
 		c->is_eof = true;
-		end(c, NET_END_PEER);
-	} else if (!is_passing(errno)) {
+		net_conn_end(c, NET_END_PEER);
+	} else if (!net_wire_is_passing(errno)) {
 		c->broken = errno;
-		end(c, NET_END_ERROR);
+		net_conn_end(c, NET_END_ERROR);
 	}
 	net_loop_defer(c->loop, &c->turn);
 }
@@ -329,7 +248,8 @@ void net_conn_ready(struct net_watch *w, int events)
 	if ((events & EV_READ) && c->state == CONN_OPEN && c->is_guarded) {
 		glance(c);
 	} else if ((events & EV_READ) && c->state == CONN_OPEN && !c->is_paused) {
-		conn_read(c);
+		if (net_conn_is_wanting(c))
+			c->wire->read(c);
 		if (c->state != CONN_OPEN || buf_len(&c->in) > 0)
 			net_loop_defer(c->loop, &c->turn);
 	} else if ((events & EV_READ) && c->state == CONN_DRAINING) {
@@ -348,7 +268,7 @@ void net_conn_alarm(struct net_timer *t)
 		c->alarm_at = c->due;
 		net_timer_start(t, c->due - now);
 	} else if (c->due != NET_FOREVER && c->state < CONN_ENDED) {
-		end(c, NET_END_DEADLINE);
+		net_conn_end(c, NET_END_DEADLINE);
 		net_loop_defer(c->loop, &c->turn);
 	}
 }

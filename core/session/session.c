@@ -404,6 +404,9 @@ static void ended(void *owner, enum net_end end, const struct fault *why)
 	case NET_END_ERROR:
 		session_leave(s, "connection broke");
 		break;
+	case NET_END_TLS:
+		session_leave(s, "tls failed");
+		break;
 	case NET_END_DEADLINE:
 		session_stop(s, SMTP_STOP_TIMEOUT, "timeout");
 		break;

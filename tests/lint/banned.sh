@@ -20,4 +20,5 @@ layering() {
 layering '#include [<"](lua|lauxlib|lualib)\.h' '^core/(script/|daemon/(settings_|trial_test))'
 layering '#include [<"]ev\.h' '^core/net/'
 layering '#include <pthread\.h>|#include <threads\.h>' '^core/spool/'
+layering '#include <openssl/' '^core/tls/'
 layering '#include [<"]seccomp\.h' '^core/daemon/'
