@@ -52,6 +52,11 @@ return {
 			doc = "A client has connected; nothing was said yet.",
 		},
 		{
+			name = "tls", args = { "conn" }, role = "edge",
+			verdicts = { "pass", "accept", "trust", "defer", "reject", "drop", "abort" },
+			doc = "The handshake is over: conn.tls says what was agreed. What was said before STARTTLS is forgotten.",
+		},
+		{
 			name = "ehlo", args = { "conn" }, role = "edge",
 			verdicts = { "pass", "accept", "trust", "defer", "reject", "drop", "abort" },
 			doc = "HELO or EHLO; conn.helo is what the client calls itself.",
@@ -197,6 +202,7 @@ return {
 				{ "server", "server", "our end" },
 				{ "helo", "string?", "as the client said it" },
 				{ "is_esmtp", "boolean" },
+				{ "tls", "tls?", "nil in plain text" },
 				{ "is_local", "boolean", "loopback or a Unix socket" },
 				{ "is_trusted", "boolean" },
 				{ "trust_reason", "string?" },
@@ -210,6 +216,27 @@ return {
 		peer = {
 			doc = "The client's end of a connection.",
 			fields = { { "ip", "string" }, { "port", "integer" } },
+			methods = {},
+		},
+		tls = {
+			doc = "What the handshake agreed on.",
+			fields = {
+				{ "version", "string", '"TLSv1.3"' },
+				{ "cipher", "string", '"TLS_AES_128_GCM_SHA256"' },
+				{ "name", "string?", "the host name that the client asked for (SNI)" },
+				{ "is_resumed", "boolean", "by a ticket" },
+				{ "certificate", "certificate?", "the client's, where the listener asks for one" },
+			},
+			methods = {},
+		},
+		certificate = {
+			doc = "A client's certificate. Its subject means something only if it is verified.",
+			fields = {
+				{ "subject", "string", '"CN=client.example,O=Example"' },
+				{ "fingerprint", "string", "SHA-256, hex" },
+				{ "is_verified", "boolean", "by one of tls.authorities" },
+				{ "problem", "string?", "why it is not" },
+			},
 			methods = {},
 		},
 		server = {

@@ -22,6 +22,19 @@
 	X(COMMANDS,            "smtp_commands_total",           "inbound SMTP commands") \
 	X(COMMAND_ERRORS,      "smtp_command_errors_total",     "inbound SMTP commands answered 5xx for their form") \
 	X(SMUGGLING,           "smtp_smuggling_total",          "messages and lines refused for a bare CR, a bare LF or a NUL") \
+	X(TLS_HANDSHAKES,      "tls_handshakes_total",          "inbound TLS handshakes that were good") \
+	X(TLS_1_3,             "tls_v13_total",                 "of them, with TLS 1.3; the others are TLS 1.2") \
+	X(TLS_RESUMED,         "tls_resumed_total",             "of them, by a ticket") \
+	X(TLS_VERIFIED,        "tls_verified_total",            "of them, with a client certificate that verifies") \
+	X(TLS_FAILED_NO_TLS,   "tls_failed_no_tls_total",       "what came in place of a handshake was not TLS") \
+	X(TLS_FAILED_VERSION,  "tls_failed_version_total",      "handshakes without a version in common") \
+	X(TLS_FAILED_CIPHER,   "tls_failed_cipher_total",       "handshakes without a cipher, group or signature in common") \
+	X(TLS_FAILED_CERTIFICATE, "tls_failed_certificate_total", "client certificates missing or not verified where they are required") \
+	X(TLS_FAILED_ALERT,    "tls_failed_alert_total",        "handshakes and sessions that the client broke off by an alert") \
+	X(TLS_FAILED_OTHER,    "tls_failed_other_total",        "handshakes and sessions broken in another way") \
+	X(TLS_FAILED_GONE,     "tls_failed_gone_total",         "connections that ended in the midst of a handshake") \
+	X(TLS_FAILED_TIMEOUT,  "tls_failed_timeout_total",      "handshakes that took longer than timeouts.handshake") \
+	X(TLS_INJECTED,        "tls_injected_total",            "sessions closed because bytes stood behind STARTTLS") \
 	X(RCPT_ACCEPTED,       "smtp_recipients_accepted_total","recipients answered 250") \
 	X(RCPT_REFUSED,        "smtp_recipients_refused_total", "recipients answered 4xx or 5xx") \
 	X(MESSAGES_ACCEPTED,   "smtp_messages_accepted_total",  "messages answered 250") \
@@ -56,6 +69,7 @@
 
 #define GAUGE_TABLE(X) \
 	X(SESSIONS_OPEN,       "smtp_sessions_open",            "inbound sessions now open") \
+	X(TLS_EXPIRES,         "tls_certificate_seconds",       "until the first certificate ends; 0: none, or it has") \
 	X(QUEUE_MESSAGES,      "queue_messages",                "messages in the queue") \
 	X(QUEUE_RECIPIENTS,    "queue_recipients",              "recipients not yet delivered") \
 	X(QUEUE_DESTINATIONS,  "queue_destinations",            "destinations with mail") \

@@ -57,6 +57,9 @@ static bool add_stamp(struct buf *b, const struct received *r)
 	       buf_add(b, STR("\r\n\t")) && add_peer(b, r) && buf_add(b, STR("\r\n\tby ")) &&
 	       add_clean(b, r->host, NAME_MOST) &&
 	       buf_printf(b, " with %.*s id %s", STR_ARG(r->protocol), id_text(r->id, id)) &&
+	       (r->tls_version.n == 0 ||
+		buf_printf(b, "\r\n\t(version=%.*s cipher=%.*s)", STR_ARG(r->tls_version),
+			   STR_ARG(r->tls_cipher))) &&
 	       (r->rcpt.n == 0 || buf_printf(b, "\r\n\tfor <%.*s>", STR_ARG(r->rcpt))) &&
 	       buf_printf(b, ";\r\n\t%s\r\n", date_write(r->wall_us, date));
 }

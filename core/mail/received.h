@@ -17,6 +17,7 @@ struct received {
 	struct str host;                /* ours */
 	/* SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, LMTP... (RFC 3848) */
 	struct str protocol;
+	struct str tls_version, tls_cipher; /* a comment; empty: plain text */
 	const struct id *id;
 	/* canonical; written only when it is the only one: empty otherwise */
 	struct str rcpt;

@@ -7,7 +7,8 @@
 
 /* clang-format off */
 const char *const policy_hook_name[HOOKS] = {
-	[HOOK_CONNECT] = "connect",           [HOOK_EHLO] = "ehlo",
+	[HOOK_CONNECT] = "connect",           [HOOK_TLS] = "tls",
+	[HOOK_EHLO] = "ehlo",
 	[HOOK_MAIL] = "mail",                 [HOOK_RCPT] = "rcpt",
 	[HOOK_DATA] = "data",                 [HOOK_HEADERS] = "headers",
 	[HOOK_MESSAGE] = "message",           [HOOK_MESSAGE_RCPT] = "message_rcpt",
@@ -29,6 +30,7 @@ const char *const verdict_name[VERDICTS] = {
 
 static const unsigned legal[HOOKS] = {
 	[HOOK_CONNECT] =      TALK | V(ABORT),
+	[HOOK_TLS] =          TALK | V(ABORT),
 	[HOOK_EHLO] =         TALK | V(ABORT),
 	[HOOK_MAIL] =         TALK,
 	[HOOK_RCPT] =         TALK | V(DISCARD),

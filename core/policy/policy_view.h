@@ -28,6 +28,16 @@ struct policy_handle {
 
 void policy_handles_cut(struct list *handles);
 
+struct policy_tls {
+	struct str version, cipher; /* "TLSv1.3", "TLS_AES_128_GCM_SHA256"; empty: plain text */
+	struct str name;            /* the host name that the client asked for (SNI); empty: none */
+	bool is_resumed;
+	/* Of the client's certificate; an empty fingerprint: it showed none. */
+	struct str fingerprint, subject;
+	bool is_verified;
+	struct str problem; /* why it is not verified */
+};
+
 struct policy_conn {
 	struct id id;
 	struct str listener;          /* its name in settings */
@@ -35,6 +45,7 @@ struct policy_conn {
 	uint16_t peer_port, local_port;
 	struct str helo;                     /* as given; empty before HELO */
 	bool is_esmtp, is_trusted, is_local; /* is_local: loopback or Unix socket */
+	struct policy_tls tls;
 	struct str trust_reason, trust_rule;
 	unsigned messages, errors;
 	uint64_t started_us; /* wall */

@@ -4,7 +4,7 @@
 
 /* clang-format off */
 const struct script_class *const script_classes[] = {
-	&script_conn, &script_peer, &script_server, &script_tx, &script_rcpt, &script_msg, &script_attempt, &script_result,
+	&script_conn, &script_peer, &script_server, &script_tls, &script_certificate, &script_tx, &script_rcpt, &script_msg, &script_attempt, &script_result,
 	&script_bounce, &script_vars, &script_map_object, &script_verdict_object, NULL,
 };
 /* clang-format on */

@@ -42,9 +42,9 @@ struct script_class {
 };
 /* clang-format on */
 
-extern const struct script_class script_conn, script_peer, script_server, script_tx, script_rcpt,
-	script_msg, script_attempt, script_result, script_bounce, script_vars, script_map_object,
-	script_verdict_object;
+extern const struct script_class script_conn, script_peer, script_server, script_tls,
+	script_certificate, script_tx, script_rcpt, script_msg, script_attempt, script_result,
+	script_bounce, script_vars, script_map_object, script_verdict_object;
 extern const struct script_class *const script_classes[]; /* all of them; ends with NULL */
 
 void script_classes_open(lua_State *L); /* raises */

@@ -55,6 +55,7 @@ typedef void push_argument(lua_State *, struct policy_question *);
 /* clang-format off */
 static push_argument *const arguments[HOOKS][4] = {
 	[HOOK_CONNECT] =      { push_conn },
+	[HOOK_TLS] =          { push_conn },
 	[HOOK_EHLO] =         { push_conn },
 	[HOOK_MAIL] =         { push_tx },
 	[HOOK_RCPT] =         { push_tx, push_rcpt },

@@ -8,11 +8,14 @@
  *                       |  +----------+             no room in the slot: session_slot.c
  *                       +---> ASKING                  headers, message, message_rcpt
  *
+ *   ASKING (connect) or READING (STARTTLS) -> SECURING -> READING or ASKING (tls)   session_tls.c
+ *
  *   any but LEAVING, DEAD -> LEAVING -> DEAD          session_leave(), session_bury()
  *
  * True in     READING     no question is open, the spool owes nothing
  *           BODY        a transaction; the machine is in BODY or ENDED
  *           ASKING      a question is open; the connection is paused
+ *           SECURING    the handshake runs: no byte of the session is shown
  *           SPOOLING    a transaction in the list of waiting ones; the connection is paused
  *           LEAVING     no connection, no transaction; `disconnect` is being asked
  *           DEAD        nothing: memory goes at the end of the turn
@@ -29,6 +32,7 @@
 /* clang-format off */
 const char *const session_state_name[SESSION_STATES] = {
 	[SESSION_READING] = "reading",   [SESSION_BODY] = "body",       [SESSION_ASKING] = "asking",
+	[SESSION_SECURING] = "securing",
 	[SESSION_SPOOLING] = "spooling", [SESSION_LEAVING] = "leaving", [SESSION_DEAD] = "dead",
 };
 /* clang-format on */
@@ -77,6 +81,10 @@ void session_enter(struct session *s, enum session_state state)
 		set_deadline(s, s->config->o.command_us);
 		net_conn_resume(s->conn);
 		break;
+	case SESSION_SECURING:
+		set_deadline(s, s->config->o.handshake_us);
+		net_conn_resume(s->conn);
+		break;
 	case SESSION_BODY:
 		set_deadline(s, s->config->o.data_us);
 		net_conn_resume(s->conn);
@@ -121,6 +129,7 @@ static bool has_transaction(const struct smtp_server *m)
 		return m->asking == SMTP_ASK_MAIL;
 	case SMTP_GREETING:
 	case SMTP_START:
+	case SMTP_SECURING:
 	case SMTP_DENIED:
 	case SMTP_OVER:
 	case SMTP_PHASES:
@@ -172,6 +181,15 @@ void session_do(struct session *s, struct smtp_todo todo, const struct session_r
 	case SMTP_REPLY_BODY:
 		say(s, &todo);
 		session_data_begin(s);
+		break;
+	case SMTP_REPLY_SECURE:
+		say(s, &todo);
+		session_tls_begin(s);
+		break;
+	case SMTP_SECURE:
+		session_enter(s, SESSION_SECURING);
+		break;
+	case SMTP_NOTHING:
 		break;
 	case SMTP_REPLY_CLOSE:
 		say(s, &todo);
@@ -238,6 +256,8 @@ static enum step ask(struct session *s, const struct smtp_command *c)
 	case SMTP_ASK_NONE:
 	case SMTP_ASK_CONNECT:
 	case SMTP_ASK_MESSAGE:
+	case SMTP_ASK_STARTTLS:
+	case SMTP_ASK_TLS:
 		break;
 	}
 	assert(!"no command asks that");
@@ -253,6 +273,7 @@ static void renew(struct session *s)
 	s->config = session_config_take(s->server->config);
 	s->smtp.limits = &s->config->limits;
 	s->smtp.host = s->config->o.hostname;
+	session_tls_renew(s);
 }
 
 static void command(struct session *s, struct str line)
@@ -277,6 +298,10 @@ static void command(struct session *s, struct str line)
 		if (c.verb == VERB_RCPT && !c.flaw && s->tx && todo.code >= 400)
 			session_rcpt_note(s, &c, &todo);
 		session_do(s, todo, NULL);
+		return;
+	}
+	if (s->smtp.asking == SMTP_ASK_STARTTLS) {
+		session_tls_answer(s);
 		return;
 	}
 	if (s->smtp.asking == SMTP_ASK_MAIL && !has_room(s, c.params.size)) {
@@ -365,6 +390,7 @@ static bool turn(struct session *s)
 	case SESSION_BODY:
 		return session_data_turn(s);
 	case SESSION_ASKING:
+	case SESSION_SECURING:
 	case SESSION_SPOOLING:
 	case SESSION_LEAVING:
 	case SESSION_DEAD:
@@ -396,7 +422,8 @@ static void ended(void *owner, enum net_end end, const struct fault *why)
 {
 	struct session *s = owner;
 
-	(void)why;
+	if (end == NET_END_TLS || s->state == SESSION_SECURING)
+		session_tls_ended(s, end, why);
 	switch (end) {
 	case NET_END_PEER:
 		session_leave(s, "peer closed");
@@ -417,9 +444,9 @@ static void ended(void *owner, enum net_end end, const struct fault *why)
 
 /* ---- birth and death */
 
-static const struct net_conn_ops conn_ops = { .readable = readable,
-					      .drained = readable,
-					      .ended = ended };
+static const struct net_conn_ops conn_ops = {
+	.secured = session_tls_secured, .readable = readable, .drained = readable, .ended = ended
+};
 
 static void die(struct net_deferred *d)
 {
@@ -507,12 +534,19 @@ struct session *session_new(struct session_server *server, int fd, struct str li
 	s->conn = net_conn_new(server->loop, fd, &o);
 	look_at_peer(s, peer);
 	smtp_server_init(&s->smtp, s->config->o.hostname, &s->config->limits, false);
+	smtp_server_tls(&s->smtp, session_config_listener(s->config, listener)->tls);
 	(void)smtp_server_connect(&s->smtp);
 	server->count++;
 	list_append(&server->sessions, &s->node);
 	counter_add(COUNTER_SESSIONS, 1);
 	gauge_move(GAUGE_SESSIONS_OPEN, 1);
 	session_enter(s, SESSION_READING);
+	if (s->smtp.tls == SMTP_TLS_IMPLICIT && !session_tls_make(s)) {
+		session_do(s, smtp_server_abort(&s->smtp), NULL);
+		return s;
+	}
+	if (s->tls)
+		net_conn_secure(s->conn, &s->tls);
 	if (session_ask(s, HOOK_CONNECT, NULL) == STEP_DONE)
 		session_decided(s);
 	return s;
@@ -538,6 +572,7 @@ void session_leave(struct session *s, const char *end)
 	session_unask(s);
 	if (!s->end)
 		s->end = end;
+	tls_free(&s->tls);
 	s->bytes_in = net_conn_bytes_in(s->conn);
 	s->bytes_out = net_conn_bytes_out(s->conn) + buf_len(net_conn_out(s->conn));
 	if (s->tx)

@@ -17,6 +17,14 @@
 #include "ipc_submit.h"
 #include "net_conn.h"
 #include "policy_generation.h"
+#include "smtp_server.h"
+
+/* What is spoken at a listener. */
+struct session_listener {
+	struct str name;
+	enum smtp_tls tls;
+	struct tls_context *context; /* NULL where tls is OFF */
+};
 
 struct session_options {
 	struct str hostname;
@@ -33,7 +41,9 @@ struct session_options {
 	uint32_t connections, recipients, errors, refusals, junk, commands, messages, hops;
 	uint32_t command_line, data_line;
 	uint64_t message, memory;
-	uint64_t command_us, data_us, session_us, commit_us;
+	const struct session_listener *listeners; /* one that is not here speaks no TLS */
+	unsigned nlisteners;
+	uint64_t handshake_us, command_us, data_us, session_us, commit_us;
 };
 
 struct session_server;

@@ -8,7 +8,7 @@
  */
 static bool is_about_connection(enum policy_hook hook)
 {
-	return hook == HOOK_CONNECT || hook == HOOK_EHLO || hook == HOOK_DISCONNECT;
+	return hook <= HOOK_EHLO || hook == HOOK_DISCONNECT;
 }
 
 /*

@@ -38,6 +38,22 @@ static const struct str *copy_sorted(struct arena *a, const struct str *list, un
 	return copy;
 }
 
+static const struct session_listener *copy_listeners(struct arena *a,
+						     const struct session_options *o)
+{
+	struct session_listener *copy = arena_alloc(a, o->nlisteners * sizeof *copy);
+
+	assert(copy);
+	for (unsigned i = 0; i < o->nlisteners; i++) {
+		copy[i] = o->listeners[i];
+		copy[i].name = arena_str(a, o->listeners[i].name);
+		assert(copy[i].name.p);
+		if (copy[i].context)
+			(void)tls_context_take(copy[i].context);
+	}
+	return copy;
+}
+
 static struct smtp_limits limits_of(const struct session_options *o)
 {
 	struct smtp_limits limits = smtp_limits_default;
@@ -67,6 +83,7 @@ struct session_config *session_config_new(const struct session_options *o)
 	c->o.domains = copy_sorted(&c->arena, o->domains, o->ndomains);
 	c->o.relay_domains = copy_sorted(&c->arena, o->relay_domains, o->nrelay_domains);
 	c->o.route_domains = copy_sorted(&c->arena, o->route_domains, o->nroute_domains);
+	c->o.listeners = copy_listeners(&c->arena, o);
 	c->limits = limits_of(o);
 	home = o->ndomains > 0 ? o->domains[0] : o->hostname;
 	c->postmaster = arena_printf(&c->arena, "postmaster@%.*s", STR_ARG(home));
@@ -87,8 +104,24 @@ void session_config_drop(struct session_config **owned)
 	*owned = NULL;
 	if (!c || --c->refs > 0)
 		return;
+	for (unsigned i = 0; i < c->o.nlisteners; i++) {
+		struct tls_context *context = c->o.listeners[i].context;
+
+		tls_context_drop(&context);
+	}
 	arena_fini(&c->arena);
 	free(c);
+}
+
+const struct session_listener *session_config_listener(const struct session_config *c,
+						       struct str name)
+{
+	static const struct session_listener plain = { .tls = SMTP_TLS_OFF };
+
+	for (unsigned i = 0; i < c->o.nlisteners; i++)
+		if (str_eq(name, c->o.listeners[i].name))
+			return &c->o.listeners[i];
+	return &plain;
 }
 
 static bool has(const struct str *sorted, unsigned n, struct str domain)

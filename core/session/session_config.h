@@ -26,6 +26,9 @@ struct session_config *session_config_take(struct session_config *c);
 void session_config_drop(struct session_config **c);
 
 /* `domain` is canonical: lower case. */
+/* By name; never NULL. */
+const struct session_listener *session_config_listener(const struct session_config *c,
+						       struct str name);
 bool session_config_is_ours(const struct session_config *c, struct str domain);
 bool session_config_relays(const struct session_config *c, struct str domain);
 bool session_config_routes(const struct session_config *c, struct str domain);

@@ -193,6 +193,13 @@ static bool write_envelope(const struct session_tx *tx, unsigned variant, const 
 	return envelope_write(&tx->server->text, &e);
 }
 
+static struct str protocol_of(const struct policy_conn *c)
+{
+	if (!c->is_esmtp)
+		return STR("SMTP");
+	return c->tls.version.n ? STR("ESMTPS") : STR("ESMTP"); /* RFC 3848 */
+}
+
 /*
  * write_received - RFC 5321 7.2: a recipient is named only where there is no other to be betrayed
  */
@@ -204,7 +211,9 @@ static bool write_received(const struct session_tx *tx, const struct policy_rcpt
 		.helo = tx->view.helo,
 		.peer_ip = is_unix ? STR_NONE : conn->peer_ip,
 		.host = tx->config->o.hostname,
-		.protocol = conn->is_esmtp ? STR("ESMTP") : STR("SMTP"),
+		.protocol = protocol_of(conn),
+		.tls_version = conn->tls.version,
+		.tls_cipher = conn->tls.cipher,
 		.id = &tx->view.id,
 		.rcpt = tx->nstored == 1 ? first->address.text : STR_NONE,
 		.wall_us = tx->view.created_us,

@@ -54,7 +54,8 @@ static void put_cause(struct json *j, const struct session_cause *c)
 	if (c->verdict)
 		json_str(j, "verdict", str_of(c->verdict));
 	put_if(j, "rule", str_of(c->rule));
-	json_int(j, "code", c->code);
+	if (c->code)
+		json_int(j, "code", c->code);
 	put_if(j, "esc", str_of(c->esc));
 	put_if(j, "reply", str_of(c->text));
 }
@@ -78,6 +79,26 @@ static void put_peer(struct json *j, const struct policy_conn *c)
 		json_int(j, "port", c->peer_port);
 }
 
+/* put_tls - what was agreed on, and who showed a certificate */
+static void put_tls(struct json *j, const struct policy_tls *t)
+{
+	if (!t->version.n)
+		return;
+	json_open(j, "tls", '{');
+	json_str(j, "version", t->version);
+	json_str(j, "cipher", t->cipher);
+	put_if(j, "name", t->name);
+	if (t->is_resumed)
+		json_bool(j, "resumed", true);
+	if (t->fingerprint.n) {
+		json_str(j, "subject", t->subject);
+		json_str(j, "fingerprint", t->fingerprint);
+		json_bool(j, "verified", t->is_verified);
+		put_if(j, "problem", t->problem);
+	}
+	json_close(j, '}');
+}
+
 void session_event_session(const struct session *s)
 {
 	struct json *j = log_open(LOG_LEVEL_INFO, "session");
@@ -86,6 +107,7 @@ void session_event_session(const struct session *s)
 	put_id(j, "session", &s->view.id);
 	put_peer(j, &s->view);
 	put_if(j, "helo", s->view.helo);
+	put_tls(j, &s->view.tls);
 	json_str(j, "end", str_of(s->end));
 	put_cause(j, &s->cause);
 	put_if(j, "generation", str_of(s->generation));
@@ -168,6 +190,7 @@ void session_event_message(const struct session_tx *tx)
 		json_str(j, "generation", str_of(tx->view.generation->name));
 	put_peer(j, tx->view.conn);
 	json_str(j, "helo", tx->view.helo);
+	put_if(j, "tls", tx->view.conn->tls.version);
 	json_str(j, "sender", tx->view.sender.text);
 	json_int(j, "size", (int64_t)tx->data.size);
 	if (tx->nvariants > 1)

@@ -20,6 +20,7 @@ enum session_state {
 	SESSION_READING,
 	SESSION_BODY,
 	SESSION_ASKING,
+	SESSION_SECURING,
 	SESSION_SPOOLING,
 	SESSION_LEAVING,
 	SESSION_DEAD,
@@ -40,6 +41,8 @@ struct session {
 	struct policy_conn view;
 	struct policy_question question;
 	struct policy_generation *pin; /* of a question about the connection */
+	struct tls *tls;               /* for the handshake that is about to begin; else NULL */
+	bool is_trusted_at_connect;    /* what a hello earned is forgotten with it */
 	struct net_deferred death;
 	struct arena arena;
 	struct session_cause cause;   /* of the last no outside a transaction */
@@ -65,7 +68,7 @@ struct session_server {
 	struct buf line; /* the command that is looked at */
 	uint64_t memory; /* charged by transactions */
 
-	enum ipc_room room; /* what the spool takes, as it said last */
+	enum ipc_room room;        /* what the spool takes, as it said last */
 	struct ipc_channel *spool; /* borrowed; NULL: gone */
 	uint64_t tags;
 	struct map by_tag;
@@ -94,7 +97,7 @@ void session_pump(struct session *s);
  */
 void session_do(struct session *s, struct smtp_todo todo, const struct session_refusal *by);
 void session_stop(struct session *s, enum smtp_stop why, const char *end); /* 421 */
-void session_drain(struct session *s); /* the same, when nothing is under way */
+void session_drain(struct session *s);                  /* the same, when nothing is under way */
 void session_leave(struct session *s, const char *end); /* closes, and asks `disconnect` */
 void session_bury(struct session *s);                   /* it was answered */
 void session_check(const struct session *s);
@@ -103,6 +106,17 @@ void session_check(const struct session *s);
 
 enum step session_ask(struct session *s, enum policy_hook hook, struct policy_rcpt *rcpt);
 void session_unask(struct session *s); /* cancel what is open, let go of the pin */
+
+/* ---- session_tls.c: the way from plain text to TLS */
+
+bool session_tls_make(struct session *s);   /* s->tls; false: it cannot be had now */
+void session_tls_answer(struct session *s); /* ASK_STARTTLS */
+void session_tls_begin(struct session *s);  /* what was said leaves, then the handshake comes */
+void session_tls_secured(void *owner);      /* it is over */
+/* It failed, or the connection ended in the midst of it. */
+void session_tls_ended(struct session *s, enum net_end end, const struct fault *why);
+/* At MAIL: what the listener asks for may be another by now. */
+void session_tls_renew(struct session *s);
 
 /* ---- session_verdict.c: what an answer means */
 

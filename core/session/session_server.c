@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "counter.h"
 
@@ -319,10 +320,17 @@ static void shed(struct session_server *server, int fd)
 void session_server_accept_from(struct session_server *server, int fd, struct str listener,
 				const struct net_address *peer)
 {
-	if (server->is_draining || server->count >= server->config->o.connections)
+	bool is_full = server->is_draining || server->count >= server->config->o.connections;
+
+	if (is_full &&
+	    session_config_listener(server->config, listener)->tls == SMTP_TLS_IMPLICIT) {
+		counter_add(COUNTER_SESSIONS_SHED, 1);
+		close(fd); /* a word in plain text would be none */
+	} else if (is_full) {
 		shed(server, fd);
-	else
+	} else {
 		(void)session_new(server, fd, listener_name(server, listener), peer);
+	}
 }
 
 void session_server_accept(struct session_server *server, int fd, struct str listener)
@@ -338,7 +346,7 @@ void session_server_drain(struct session_server *server)
 {
 	server->is_draining = true;
 	LIST_EACH(node, &server->sessions)
-		session_drain(LIST_ITEM(node, struct session, node));
+	session_drain(LIST_ITEM(node, struct session, node));
 }
 
 unsigned session_server_count(const struct session_server *server)

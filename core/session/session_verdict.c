@@ -23,6 +23,7 @@ static const uint8_t effects[HOOKS][VERDICTS] = {
 	 * QUARANTINE  HOLD      DISCARD
 	 */
 	[HOOK_CONNECT]      = { GO,   GO,     TRUST,    REFUSE, REFUSE, REFUSE,   CUT,      NONSENSE,   NONSENSE, NONSENSE },
+	[HOOK_TLS]          = { GO,   GO,     TRUST,    REFUSE, REFUSE, REFUSE,   CUT,      NONSENSE,   NONSENSE, NONSENSE },
 	[HOOK_EHLO]         = { GO,   GO,     TRUST,    REFUSE, REFUSE, REFUSE,   CUT,      NONSENSE,   NONSENSE, NONSENSE },
 	[HOOK_MAIL]         = { GO,   GO,     TRUST,    REFUSE, REFUSE, REFUSE,   NONSENSE, NONSENSE,   NONSENSE, NONSENSE },
 	[HOOK_RCPT]         = { GO,   GO,     TRUST,    REFUSE, REFUSE, REFUSE,   NONSENSE, NONSENSE,   NONSENSE, LOSE     },
@@ -99,6 +100,7 @@ static void mark(struct session *s, const struct policy_question *q)
 		q->tx->trust_rule = q->verdict.rule;
 	} else {
 		s->view.is_trusted = true;
+		s->is_trusted_at_connect |= q->hook == HOOK_CONNECT;
 		s->view.trust_reason = q->verdict.reason;
 		s->view.trust_rule = q->verdict.rule;
 	}
@@ -191,6 +193,7 @@ void session_decided(struct session *s)
 	policy_unpin(s->server->policies, &s->pin);
 	switch (q->hook) {
 	case HOOK_CONNECT:
+	case HOOK_TLS:
 	case HOOK_EHLO:
 	case HOOK_MAIL:
 	case HOOK_DATA:

@@ -26,7 +26,8 @@ enum smtp_verb {
 	VERB_HELO, VERB_EHLO, VERB_LHLO,
 	VERB_MAIL, VERB_RCPT, VERB_DATA,
 	VERB_RSET, VERB_NOOP, VERB_VRFY, VERB_EXPN, VERB_HELP, VERB_QUIT,
-	VERB_STARTTLS, VERB_AUTH, VERB_BDAT,    /* of extensions: 502 as long as they are not offered */
+	VERB_STARTTLS,
+	VERB_AUTH, VERB_BDAT,     /* of extensions: 502 as long as they are not offered */
 	VERB_OTHER,               /* a verb of some RFC that is never spoken here: 502 */
 	VERBS
 };

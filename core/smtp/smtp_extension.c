@@ -56,6 +56,7 @@ static const struct row {
 	[SMTP_EXTENSION_SIZE]                = { "SIZE",                size_say, size_learn },
 	[SMTP_EXTENSION_8BITMIME]            = { "8BITMIME",            NULL,     NULL       },
 	[SMTP_EXTENSION_ENHANCEDSTATUSCODES] = { "ENHANCEDSTATUSCODES", NULL,     NULL       },
+	[SMTP_EXTENSION_STARTTLS]            = { "STARTTLS",            NULL,     NULL       },
 };
 /* clang-format on */
 

@@ -19,6 +19,7 @@ enum smtp_extension {
 	SMTP_EXTENSION_SIZE,                    /* RFC 1870 */
 	SMTP_EXTENSION_8BITMIME,                /* RFC 6152 */
 	SMTP_EXTENSION_ENHANCEDSTATUSCODES,     /* RFC 2034 */
+	SMTP_EXTENSION_STARTTLS,                /* RFC 3207 */
 	SMTP_EXTENSIONS
 };
 

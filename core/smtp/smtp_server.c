@@ -5,9 +5,15 @@
  *      v                             | +--- RSET --+----------+ +-+ RCPT                       |
  *   DENIED -- QUIT --> OVER          +--------------- every reply that was owed is said -------+
  *
+ *   GREETING --implicit--> SECURING --secured()--> START     then the greeting
+ *   READY ----STARTTLS---> SECURING --secured()--> START     as if it had just connected
+ *                               | refused
+ *                               +----------------> DENIED
+ *
  *   OVER comes by QUIT, a limit, a drop or abort from everywhere.
  *
  * smtp_server_command() and smtp_server_verdict() walk the upper row by the table `rules`;
+ * begun(), secured_no() and smtp_server_secured() walk the two below it;
  * smtp_server_end() leaves BODY; owed_one() leaves ENDED; over() is every way into OVER. enter()
  * is the only setter.
  *
@@ -16,14 +22,12 @@
  *               MAIL              a hello, recipients == 0
  *               RCPT, BODY        recipients > 0
  *               ENDED             owed > 0, ASK_MESSAGE is open
+ *               SECURING          no transaction
  *               OVER              no question is open
  */
 #include "smtp_server.h"
-#include "smtp_reply.h"
 
 #include <assert.h>
-
-#define HOSTED_MAX 768 /* a host name and the text of a verdict */
 
 const struct smtp_limits smtp_limits_default = {
 	.commands = 10000,
@@ -35,7 +39,7 @@ const struct smtp_limits smtp_limits_default = {
 	.size = 50 * 1024 * 1024,
 };
 
-enum move { STAY, TO_READY, TO_MAIL, TO_RCPT, TO_BODY, TO_OVER, DROP_MAIL };
+enum move { STAY, TO_READY, TO_MAIL, TO_RCPT, TO_BODY, TO_OVER, TO_SECURING, DROP_MAIL };
 
 #define IN(phase) (1u << (phase))
 #define OPEN      (IN(SMTP_START) | IN(SMTP_READY) | IN(SMTP_MAIL) | IN(SMTP_RCPT))
@@ -62,7 +66,8 @@ static const struct rule {
 	[VERB_VRFY]     = { OPEN,                          SMTP_ASK_NONE,  252, "2.0.0", "send mail and see",        STAY,      JUNK  },
 	[VERB_HELP]     = { OPEN,                          SMTP_ASK_NONE,  214, "2.0.0", "see RFC 5321",             STAY,      JUNK  },
 	[VERB_QUIT]     = { OPEN | IN(SMTP_DENIED),        SMTP_ASK_NONE,  221, "2.0.0", "bye",                      TO_OVER,   false },
-	[VERB_EXPN]     = { NEVER }, [VERB_STARTTLS] = { NEVER }, [VERB_AUTH] = { NEVER }, [VERB_BDAT] = { NEVER }, [VERB_OTHER] = { NEVER },
+	[VERB_STARTTLS] = { IN(SMTP_READY),                SMTP_ASK_STARTTLS, 220, "2.0.0", "ready to start TLS",   TO_SECURING, false },
+	[VERB_EXPN]     = { NEVER }, [VERB_AUTH] = { NEVER }, [VERB_BDAT] = { NEVER }, [VERB_OTHER] = { NEVER },
 	[VERB_UNKNOWN]  = { NEVER }, [VERB_FOREIGN]  = { NEVER },
 };
 
@@ -120,11 +125,13 @@ static const struct refusal unknown             = { 500, "5.5.1", "unknown comma
 static const struct refusal foreign             = { 500, "5.5.1", "this is a mail server" };
 static const struct refusal unsupported         = { 502, "5.5.1", "command not implemented" };
 static const struct refusal out_of_order        = { 503, "5.5.1", "bad sequence of commands" };
+static const struct refusal insecure            = { 530, "5.7.0", "must issue a STARTTLS command first" };
+static const struct refusal secure_already      = { 503, "5.5.1", "TLS is active already" };
 static const struct refusal no_recipients       = { 503, "5.5.1", "no valid recipients" };
 
 static const char *const phase_names[SMTP_PHASES] = {
 	[SMTP_GREETING] = "greeting", [SMTP_START] = "start", [SMTP_READY] = "ready", [SMTP_MAIL] = "mail", [SMTP_RCPT] = "rcpt",
-	[SMTP_BODY] = "body", [SMTP_ENDED] = "ended", [SMTP_DENIED] = "denied", [SMTP_OVER] = "over",
+	[SMTP_BODY] = "body", [SMTP_ENDED] = "ended", [SMTP_SECURING] = "securing", [SMTP_DENIED] = "denied", [SMTP_OVER] = "over",
 };
 /* clang-format on */
 
@@ -133,9 +140,13 @@ const char *smtp_phase_name(enum smtp_phase phase)
 	return phase_names[phase];
 }
 
-static struct smtp_offers offers_of(const struct smtp_limits *limits)
+static struct smtp_offers offers_of(const struct smtp_server *s)
 {
-	return (struct smtp_offers){ SMTP_OFFER_ALL, limits->size };
+	bool has_starttls =
+		!s->is_secure && (s->tls == SMTP_TLS_OFFERED || s->tls == SMTP_TLS_REQUIRED);
+	uint32_t without = has_starttls ? 0 : SMTP_OFFER(SMTP_EXTENSION_STARTTLS);
+
+	return (struct smtp_offers){ SMTP_OFFER_ALL & ~without, s->limits->size };
 }
 
 void smtp_server_init(struct smtp_server *s, struct str host, const struct smtp_limits *limits,
@@ -144,10 +155,17 @@ void smtp_server_init(struct smtp_server *s, struct str host, const struct smtp_
 	*s = (struct smtp_server){
 		.phase = SMTP_GREETING,
 		.is_lmtp = is_lmtp,
-		.offers = offers_of(limits),
 		.limits = limits,
 		.host = host,
 	};
+	s->offers = offers_of(s);
+}
+
+void smtp_server_tls(struct smtp_server *s, enum smtp_tls tls)
+{
+	s->tls = tls;
+	if (s->phase == SMTP_GREETING)
+		s->offers = offers_of(s);
 }
 
 /* enter - the only setter; a transaction ends with the phases that hold it */
@@ -168,6 +186,28 @@ static struct smtp_todo say(uint16_t code, struct str esc, struct str text)
 static struct smtp_todo say_refusal(const struct refusal *r)
 {
 	return say(r->code, str_of(r->esc), str_of(r->text));
+}
+
+/* say_verdict - what policy refused, with a default for what it left open */
+static struct smtp_todo say_verdict(const struct smtp_verdict *v)
+{
+	bool is_passing = v->code < 500;
+	struct str esc = is_passing ? STR("4.7.0") : STR("5.7.1");
+	struct str text = is_passing ? STR("not now, try again later") : STR("refused");
+
+	return say(v->code, v->esc.n ? v->esc : esc, v->text.n ? v->text : text);
+}
+
+static void deny_later(struct smtp_server *s, struct smtp_todo todo)
+{
+	s->denial.code = todo.code;
+	s->denial.text = todo.text;
+	(void)str_copy(s->denial.esc, sizeof s->denial.esc, todo.esc);
+}
+
+static struct smtp_todo say_denial(const struct smtp_server *s)
+{
+	return say(s->denial.code, str_of(s->denial.esc), s->denial.text);
 }
 
 /* over - every way into OVER that says something */
@@ -224,6 +264,8 @@ static enum smtp_phase moved(enum smtp_phase phase, enum move move)
 		return SMTP_BODY;
 	case TO_OVER:
 		return SMTP_OVER;
+	case TO_SECURING:
+		return SMTP_SECURING;
 	case DROP_MAIL:
 		return phase == SMTP_START ? SMTP_START : SMTP_READY;
 	}
@@ -250,6 +292,8 @@ static struct smtp_todo done(struct smtp_server *s, enum smtp_verb verb, struct 
 		s->recipients++;
 	if (rule->move == TO_BODY)
 		todo.what = SMTP_REPLY_BODY;
+	if (rule->move == TO_SECURING)
+		todo.what = SMTP_REPLY_SECURE;
 	return todo;
 }
 
@@ -263,6 +307,10 @@ static const struct refusal *form(const struct smtp_server *s, enum smtp_verb ve
 		return &unknown;
 	if (verb == VERB_FOREIGN)
 		return &foreign;
+	if (verb == VERB_STARTTLS && s->is_secure)
+		return &secure_already;
+	if (verb == VERB_STARTTLS && !smtp_offers_has(&s->offers, SMTP_EXTENSION_STARTTLS))
+		return &unsupported;
 	return rules[verb].allowed == NEVER ? &unsupported : NULL;
 }
 
@@ -271,6 +319,8 @@ static const struct refusal *bound(const struct smtp_server *s, const struct smt
 {
 	const struct smtp_limits *l = s->limits;
 
+	if (c->verb == VERB_MAIL && s->tls == SMTP_TLS_REQUIRED && !s->is_secure)
+		return &insecure;
 	if (c->verb == VERB_MAIL && s->messages >= l->messages)
 		return &too_many_messages;
 	if (c->verb == VERB_MAIL && l->size > 0 && c->params.size > l->size)
@@ -302,6 +352,14 @@ static struct smtp_todo refused(struct smtp_server *s, struct smtp_todo todo)
 	return todo;
 }
 
+/* denied - a refusal that could not be said when it was made is said now, to whatever comes */
+static struct smtp_todo denied(struct smtp_server *s)
+{
+	struct smtp_todo todo = fault(s, &out_of_order);
+
+	return todo.what == SMTP_REPLY ? say_denial(s) : todo;
+}
+
 /* is_junk - a command that brings no mail nearer; the first hello does */
 static bool is_junk(const struct smtp_server *s, enum smtp_verb verb)
 {
@@ -328,6 +386,8 @@ struct smtp_todo smtp_server_command(struct smtp_server *s, const struct smtp_co
 		return over(s, say_refusal(r));
 	if (r)
 		return fault(s, r);
+	if (!(rule->allowed & IN(s->phase)) && s->denial.code)
+		return denied(s);
 	if (!(rule->allowed & IN(s->phase)))
 		return fault(s, c->verb == VERB_DATA && s->phase == SMTP_MAIL ? &no_recipients
 									      : &out_of_order);
@@ -337,7 +397,7 @@ struct smtp_todo smtp_server_command(struct smtp_server *s, const struct smtp_co
 	if (r)
 		return r->code == 421 ? over(s, say_refusal(r)) : refused(s, say_refusal(r));
 	if (rule->ask == SMTP_ASK_HELLO)
-		s->offers = offers_of(s->limits); /* what policy took away last time is back */
+		s->offers = offers_of(s); /* what policy took away last time is back */
 	if (rule->ask)
 		return ask(s, rule->ask, c->verb);
 	return done(s, c->verb, STR_NONE);
@@ -372,27 +432,54 @@ static struct smtp_todo owed_one(struct smtp_server *s, struct smtp_todo todo)
 	return todo;
 }
 
+/* secured_no - policy refused what has to be said through TLS, or at a time when nobody listens */
+static struct smtp_todo secured_no(struct smtp_server *s, struct smtp_todo todo)
+{
+	if (!s->is_secure) {
+		deny_later(s, todo);
+		enter(s, SMTP_SECURING);
+		return (struct smtp_todo){ .what = SMTP_SECURE };
+	}
+	enter(s, SMTP_DENIED);
+	if (s->tls == SMTP_TLS_IMPLICIT)
+		return todo;
+	deny_later(s, todo);
+	return (struct smtp_todo){ .what = SMTP_NOTHING };
+}
+
 /* no - policy refused: the reply, and where that leaves us */
 static struct smtp_todo no(struct smtp_server *s, const struct smtp_verdict *v)
 {
 	enum smtp_question asked = s->asking;
-	struct str esc = v->esc.n ? v->esc : v->code < 500 ? STR("4.7.0") : STR("5.7.1");
-	struct str text = v->text.n       ? v->text
-			  : v->code < 500 ? STR("not now, try again later")
-					  : STR("refused");
-	struct smtp_todo todo = say(v->code, esc, text);
+	bool is_mute = asked == SMTP_ASK_CONNECT && s->tls == SMTP_TLS_IMPLICIT;
+	struct smtp_todo todo = say_verdict(v);
 
 	assert(v->code >= 400 && v->code <= 599);
 	if (v->is_drop || v->code == 421 || v->code == 521)
-		return over(s, todo);
+		return is_mute ? smtp_server_abort(s) : over(s, todo);
 	if (asked == SMTP_ASK_MESSAGE)
 		return owed_one(s, todo);
 	s->asking = SMTP_ASK_NONE;
+	if (is_mute || asked == SMTP_ASK_TLS)
+		return secured_no(s, todo);
 	if (asked == SMTP_ASK_CONNECT)
 		enter(s, SMTP_DENIED);
 	if (asked == SMTP_ASK_MAIL || asked == SMTP_ASK_RCPT)
 		return refused(s, todo);
 	return todo;
+}
+
+/* begun - connected, and secured if that comes first; behind STARTTLS the client speaks first */
+static struct smtp_todo begun(struct smtp_server *s, struct str text)
+{
+	bool is_greeted = s->is_secure && s->tls != SMTP_TLS_IMPLICIT;
+
+	if (s->tls == SMTP_TLS_IMPLICIT && !s->is_secure) {
+		enter(s, SMTP_SECURING);
+		return (struct smtp_todo){ .what = SMTP_SECURE };
+	}
+	enter(s, SMTP_START);
+	return is_greeted ? (struct smtp_todo){ .what = SMTP_NOTHING } : say(220, STR_NONE, text);
 }
 
 struct smtp_todo smtp_server_verdict(struct smtp_server *s, const struct smtp_verdict *v)
@@ -404,10 +491,21 @@ struct smtp_todo smtp_server_verdict(struct smtp_server *s, const struct smtp_ve
 		return no(s, v);
 	assert(asked != SMTP_ASK_MESSAGE); /* only smtp_server_durable() says yes to a message */
 	s->asking = SMTP_ASK_NONE;
-	if (asked != SMTP_ASK_CONNECT)
-		return done(s, s->verb, v->text);
-	enter(s, SMTP_START);
-	return say(220, STR_NONE, v->text);
+	if (asked == SMTP_ASK_CONNECT || asked == SMTP_ASK_TLS)
+		return begun(s, v->text);
+	return done(s, s->verb, v->text);
+}
+
+struct smtp_todo smtp_server_secured(struct smtp_server *s)
+{
+	assert(s->phase == SMTP_SECURING && s->asking == SMTP_ASK_NONE && !s->is_secure);
+	s->is_secure = true;
+	s->hello = VERB_UNKNOWN;
+	s->offers = offers_of(s);
+	if (!s->denial.code)
+		return ask(s, SMTP_ASK_TLS, VERB_STARTTLS);
+	enter(s, SMTP_DENIED);
+	return say_denial(s);
 }
 
 struct smtp_todo smtp_server_end(struct smtp_server *s, enum smtp_data_flaw flaw)
@@ -448,40 +546,6 @@ struct smtp_todo smtp_server_abort(struct smtp_server *s)
 	return (struct smtp_todo){ .what = SMTP_CLOSE };
 }
 
-/*
- * with_host - RFC 5321 4.2: the text of 220, 221, 421 and of the reply to HELO begins with our
- * name
- */
-static struct str with_host(const struct smtp_server *s, const struct smtp_todo *todo, char *text)
-{
-	struct str words = todo->code == 220 && todo->text.n == 0 ? STR("ESMTP") : todo->text;
-	size_t n = str_copy(text, HOSTED_MAX, s->host);
-
-	if (words.n) {
-		n += str_copy(text + n, HOSTED_MAX - n, STR(" "));
-		n += str_copy(text + n, HOSTED_MAX - n, words);
-	}
-	return (struct str){ text, n };
-}
-
-bool smtp_server_write(const struct smtp_server *s, struct smtp_todo *todo, struct buf *out)
-{
-	bool names_host = todo->code == 220 || todo->code == 221 || todo->code == 421 ||
-			  (todo->code == 250 && todo->esc.n == 0);
-	char text[HOSTED_MAX];
-	struct str words = todo->text;
-
-	assert(todo->what != SMTP_ASK && todo->what != SMTP_CLOSE);
-	if (todo->is_hello)
-		return smtp_extension_hello(out, s->host, &s->offers);
-	if (names_host)
-		words = with_host(s, todo, text);
-	for (; todo->times > 0; todo->times--)
-		if (!smtp_reply_add(out, todo->code, todo->esc, words))
-			return false;
-	return true;
-}
-
 void smtp_server_check(const struct smtp_server *s)
 {
 	bool has_transaction = s->phase == SMTP_MAIL || s->phase == SMTP_RCPT ||
@@ -500,4 +564,7 @@ void smtp_server_check(const struct smtp_server *s)
 	assert(s->asking != SMTP_ASK_CONNECT || s->phase == SMTP_GREETING);
 	assert(s->asking != SMTP_ASK_RCPT || s->phase == SMTP_MAIL || s->phase == SMTP_RCPT);
 	assert(s->asking != SMTP_ASK_DATA || s->phase == SMTP_RCPT);
+	assert(s->asking != SMTP_ASK_STARTTLS || (s->phase == SMTP_READY && !s->is_secure));
+	assert(s->asking != SMTP_ASK_TLS || (s->phase == SMTP_SECURING && s->is_secure));
+	assert(!s->is_secure || s->tls != SMTP_TLS_OFF);
 }

@@ -47,20 +47,33 @@ enum smtp_phase {
 	SMTP_RCPT,                 /* and at least one recipient */
 	SMTP_BODY,                 /* 354 said; octets of the message come */
 	SMTP_ENDED,                /* the message is whole; its replies are owed */
-	SMTP_DENIED,               /* refused at connect: waits for QUIT (RFC 5321 3.1) */
+	SMTP_SECURING,             /* the handshake of TLS runs: no word is understood */
+	SMTP_DENIED,               /* refused at connect or behind the handshake: waits for QUIT (RFC 5321 3.1) */
 	SMTP_OVER,                 /* nothing is said any more */
 	SMTP_PHASES
 };
 
 enum smtp_question {
 	SMTP_ASK_NONE, SMTP_ASK_CONNECT, SMTP_ASK_HELLO, SMTP_ASK_MAIL, SMTP_ASK_RCPT, SMTP_ASK_DATA,
-	SMTP_ASK_MESSAGE
+	SMTP_ASK_MESSAGE,
+	SMTP_ASK_STARTTLS,         /* of the driver: can TLS begin now? */
+	SMTP_ASK_TLS               /* it has begun: smtp_server_secured() */
+};
+
+enum smtp_tls {
+	SMTP_TLS_OFF,
+	SMTP_TLS_OFFERED,          /* STARTTLS (RFC 3207) */
+	SMTP_TLS_REQUIRED,         /* and no mail without it: 530 */
+	SMTP_TLS_IMPLICIT,         /* from the first byte (RFC 8314); the greeting comes behind it */
 };
 
 enum smtp_what {
 	SMTP_ASK,                  /* `asking` says what: smtp_server_verdict() answers */
 	SMTP_REPLY,                /* smtp_server_write(), go on with the next command */
 	SMTP_REPLY_BODY,           /* smtp_server_write(), then the octets of the message come */
+	SMTP_REPLY_SECURE,         /* smtp_server_write(), then the handshake; smtp_server_secured() when it is over */
+	SMTP_SECURE,               /* the same, with nothing to write */
+	SMTP_NOTHING,              /* go on with the next command */
 	SMTP_REPLY_CLOSE,          /* smtp_server_write(), then close */
 	SMTP_CLOSE,                /* close without a word */
 };
@@ -89,6 +102,13 @@ struct smtp_server {
 	enum smtp_verb verb;       /* whose question is open */
 	enum smtp_verb hello;      /* the hello that was accepted; VERB_UNKNOWN: none yet */
 	bool is_lmtp;
+	enum smtp_tls tls;
+	bool is_secure;            /* the handshake is over */
+	struct {
+		uint16_t code;     /* 0: nothing */
+		char esc[12];
+		struct str text;
+	} denial;                  /* not said yet; `text` is borrowed until the end */
 	uint32_t recipients;       /* accepted in this transaction */
 	uint32_t owed;             /* replies behind the data: 1, or one per recipient in LMTP */
 	uint32_t commands, errors, refusals, junk, messages;
@@ -100,6 +120,9 @@ struct smtp_server {
 void smtp_server_init(struct smtp_server *s, struct str host, const struct smtp_limits *limits,
                       bool is_lmtp);
 
+/* Before connect; OFF unless it is called. In the midst of a session: from the next MAIL on. */
+void smtp_server_tls(struct smtp_server *s, enum smtp_tls tls);
+
 struct smtp_todo smtp_server_connect(struct smtp_server *s); /* first; asks ASK_CONNECT */
 /* What smtp_command_parse() is to know now: nothing before EHLO. */
 const struct smtp_offers *smtp_server_offers(const struct smtp_server *s);
@@ -107,6 +130,12 @@ struct smtp_todo smtp_server_command(struct smtp_server *s, const struct smtp_co
 /* Instead of a command: bytes that are no line. */
 struct smtp_todo smtp_server_line(struct smtp_server *s, enum smtp_line_flaw flaw);
 struct smtp_todo smtp_server_verdict(struct smtp_server *s, const struct smtp_verdict *v);
+
+/*
+ * In SECURING, when the handshake is over: what was known of the client is forgotten (RFC 3207
+ * 4.2). Asks ASK_TLS, or says what was refused at connect.
+ */
+struct smtp_todo smtp_server_secured(struct smtp_server *s);
 
 /* In BODY, when smtp_data is over: asks ASK_MESSAGE, or refuses a flawed message at once. */
 struct smtp_todo smtp_server_end(struct smtp_server *s, enum smtp_data_flaw flaw);

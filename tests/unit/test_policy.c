@@ -104,7 +104,8 @@ TEST(verdicts_are_legal_where_the_design_says)
 		[VERDICT_DISCARD] = 'x',
 	};
 	static const char *const legal[HOOKS] = {
-		[HOOK_CONNECT] = "patdrDA",  [HOOK_EHLO] = "patdrDA",
+		[HOOK_CONNECT] = "patdrDA",  [HOOK_TLS] = "patdrDA",
+		[HOOK_EHLO] = "patdrDA",
 		[HOOK_MAIL] = "patdrD",      [HOOK_RCPT] = "patdrDx",
 		[HOOK_DATA] = "patdrD",      [HOOK_HEADERS] = "padrDqhx",
 		[HOOK_MESSAGE] = "padrDqhx", [HOOK_MESSAGE_RCPT] = "padrqhx",

@@ -48,6 +48,23 @@ TEST(a_field_has_every_clause_in_its_order)
 		      "\tTue, 24 Nov 2026 11:09:15 +0000\r\n"));
 }
 
+TEST(what_tls_agreed_on_is_a_comment)
+{
+	struct received r = plain();
+
+	r.protocol = STR("ESMTPS");
+	r.tls_version = STR("TLSv1.3");
+	r.tls_cipher = STR("TLS_AES_128_GCM_SHA256");
+	assert_true(received_write(&out, &r));
+	CHECK_STR(0, buf_str(&out),
+		  STR("Received: from client.example\r\n"
+		      "\t(mail.example [192.0.2.1])\r\n"
+		      "\tby mx.example.org with ESMTPS id 00000000000000000000000000\r\n"
+		      "\t(version=TLSv1.3 cipher=TLS_AES_128_GCM_SHA256)\r\n"
+		      "\tfor <\"a b\"@example.org>;\r\n"
+		      "\tTue, 24 Nov 2026 11:09:15 +0000\r\n"));
+}
+
 TEST(what_is_not_known_is_said_or_left_out)
 {
 	struct received r = plain();
@@ -138,6 +155,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_field_has_every_clause_in_its_order, begin, end),
+		cmocka_unit_test_setup_teardown(what_tls_agreed_on_is_a_comment, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_not_known_is_said_or_left_out, begin, end),
 		cmocka_unit_test_setup_teardown(no_helo_can_end_the_field_or_begin_a_clause, begin,
 						end),

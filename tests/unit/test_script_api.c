@@ -155,6 +155,7 @@ TEST(handler_options_are_described)
 
 static const char *const arguments[HOOKS] = {
 	[HOOK_CONNECT] = "conn",
+	[HOOK_TLS] = "conn",
 	[HOOK_EHLO] = "conn",
 	[HOOK_MAIL] = "tx",
 	[HOOK_RCPT] = "rcpt tx",

@@ -107,6 +107,7 @@ TEST(trust_marks_and_the_chain_goes_on_without_those_who_skip)
 		enum policy_hook hook;
 		const char *name;
 	} rows[] = { { HOOK_CONNECT, "connect" },
+		     { HOOK_TLS, "tls" },
 		     { HOOK_EHLO, "ehlo" },
 		     { HOOK_MAIL, "mail" },
 		     { HOOK_RCPT, "rcpt" } };

@@ -11,7 +11,8 @@ static const struct {
 	{ { SMTP_OFFER(SMTP_EXTENSION_SIZE), UINT64_MAX },
 	  STR("250-mx.example\r\n250 SIZE 18446744073709551615\r\n") },
 	{ { SMTP_OFFER_ALL, 1000 },
-	  STR("250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n") },
+	  STR("250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n"
+	      "250-ENHANCEDSTATUSCODES\r\n250 STARTTLS\r\n") },
 };
 
 TEST(what_is_offered_is_announced)

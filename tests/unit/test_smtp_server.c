@@ -6,7 +6,7 @@ static const struct smtp_limits small = {
 };
 
 /* What happens, and what the machine makes of it. YES answers the question with code 0. */
-enum { YES = 0, CONNECT = -1, DURABLE = -2, END = -3 };
+enum { YES = 0, CONNECT = -1, DURABLE = -2, END = -3, SECURED = -4 };
 
 struct turn {
 	const char *line;               /* a command; NULL: the event in `verdict` */
@@ -18,6 +18,7 @@ struct turn {
 struct session {
 	const char *name;
 	bool is_lmtp;
+	enum smtp_tls tls;
 	const struct smtp_limits *limits;
 	struct turn turns[24];
 };
@@ -87,6 +88,33 @@ static const struct session sessions[] = {
 		{ NULL, CONNECT, 220, SMTP_START }, { "EHLO", 0, 501, SMTP_START }, { "EHLO a\tb", 0, 501, SMTP_START } } },
 	{ "syntax errors of paths", .turns = {
 		HELLO, { "MAIL FROM:<s>", 0, 501, SMTP_READY }, { "MAIL FROM:<caf\xc3\xa9@example.org>", 0, 553, SMTP_READY } } },
+	{ "STARTTLS: as if just connected", .tls = SMTP_TLS_OFFERED, .turns = {
+		HELLO, { "STARTTLS", YES, 220, SMTP_SECURING }, { NULL, SECURED, 0, SMTP_START }, { "MAIL FROM:<>", 0, 503, SMTP_START },
+		{ "EHLO x", YES, 250, SMTP_READY }, { "STARTTLS", 0, 503, SMTP_READY }, MAIL, RCPT, DATA } },
+	{ "STARTTLS cannot begin now", .tls = SMTP_TLS_OFFERED, .turns = {
+		HELLO, { "STARTTLS", 454, 454, SMTP_READY }, MAIL } },
+	{ "STARTTLS out of order", .tls = SMTP_TLS_OFFERED, .turns = {
+		{ NULL, CONNECT, 220, SMTP_START }, { "STARTTLS", 0, 503, SMTP_START }, { "EHLO x", YES, 250, SMTP_READY }, MAIL,
+		{ "STARTTLS", 0, 503, SMTP_MAIL } } },
+	{ "STARTTLS takes no argument", .tls = SMTP_TLS_OFFERED, .turns = { HELLO, { "STARTTLS now", 0, 501, SMTP_READY } } },
+	{ "STARTTLS with something behind it", .tls = SMTP_TLS_OFFERED, .turns = { HELLO, { "STARTTLS", 421, 421, SMTP_OVER } } },
+	{ "no mail without TLS", .tls = SMTP_TLS_REQUIRED, .turns = {
+		HELLO, { "MAIL FROM:<>", 0, 530, SMTP_READY }, { "STARTTLS", YES, 220, SMTP_SECURING }, { NULL, SECURED, 0, SMTP_START },
+		{ "EHLO x", YES, 250, SMTP_READY }, MAIL } },
+	{ "refused behind STARTTLS: said to all that comes", .tls = SMTP_TLS_OFFERED, .turns = {
+		HELLO, { "STARTTLS", YES, 220, SMTP_SECURING }, { NULL, 554, 0, SMTP_DENIED }, { "EHLO x", 0, 554, SMTP_DENIED },
+		{ "STARTTLS", 0, 503, SMTP_DENIED }, { "QUIT", 0, 221, SMTP_OVER } } },
+	{ "dropped behind STARTTLS", .tls = SMTP_TLS_OFFERED, .turns = {
+		HELLO, { "STARTTLS", YES, 220, SMTP_SECURING }, { NULL, 421, 421, SMTP_OVER } } },
+	{ "implicit TLS: the greeting comes behind the handshake", .tls = SMTP_TLS_IMPLICIT, .turns = {
+		{ NULL, CONNECT, 0, SMTP_SECURING }, { NULL, SECURED, 220, SMTP_START }, { "EHLO x", YES, 250, SMTP_READY },
+		{ "STARTTLS", 0, 503, SMTP_READY }, MAIL } },
+	{ "implicit TLS: refused at connect, said when it can be", .tls = SMTP_TLS_IMPLICIT, .turns = {
+		{ NULL, 554, 0, SMTP_SECURING }, { NULL, SECURED, 554, SMTP_DENIED }, { "EHLO x", 0, 554, SMTP_DENIED },
+		{ "QUIT", 0, 221, SMTP_OVER } } },
+	{ "implicit TLS: dropped at connect without a word", .tls = SMTP_TLS_IMPLICIT, .turns = { { NULL, 421, 0, SMTP_OVER } } },
+	{ "implicit TLS: refused behind the handshake", .tls = SMTP_TLS_IMPLICIT, .turns = {
+		{ NULL, CONNECT, 0, SMTP_SECURING }, { NULL, 550, 550, SMTP_DENIED }, { "QUIT", 0, 221, SMTP_OVER } } },
 	{ "LMTP: one reply for each recipient", .is_lmtp = true, .turns = {
 		{ NULL, CONNECT, 220, SMTP_START }, { "EHLO x", 0, 500, SMTP_START }, { "LHLO x", YES, 250, SMTP_READY }, MAIL, RCPT,
 		RCPT, DATA, { NULL, END, 0, SMTP_ENDED }, { NULL, DURABLE, 250, SMTP_ENDED }, { NULL, 550, 550, SMTP_READY }, MAIL } },
@@ -110,7 +138,14 @@ static struct smtp_todo event(struct smtp_server *s, int what)
 	default:
 		if (s->phase == SMTP_GREETING)
 			assert_int_equal(smtp_server_connect(s).what, SMTP_ASK);
-		return answer(s, what == CONNECT ? YES : what);
+		if (s->phase == SMTP_SECURING) {
+			struct smtp_todo todo = smtp_server_secured(s);
+
+			smtp_server_check(s);
+			if (todo.what != SMTP_ASK)
+				return todo;
+		}
+		return answer(s, what == CONNECT || what == SECURED ? YES : what);
 	}
 }
 
@@ -132,6 +167,7 @@ static void play(const struct session *session)
 	struct smtp_server s;
 
 	smtp_server_init(&s, STR("mx.example"), session->limits ? session->limits : &small, session->is_lmtp);
+	smtp_server_tls(&s, session->tls);
 	for (size_t i = 0; i < COUNT(session->turns) && (session->turns[i].line || session->turns[i].verdict); i++) {
 		const struct turn *t = &session->turns[i];
 		struct smtp_todo todo = turn(&s, t);
@@ -140,7 +176,8 @@ static void play(const struct session *session)
 		if (todo.code != t->reply || s.phase != t->phase)
 			fail_msg("%s, turn %zu: %d and %s, not %d and %s", session->name, i, todo.code,
 				 smtp_phase_name(s.phase), t->reply, smtp_phase_name(t->phase));
-		assert_int_equal(todo.what == SMTP_REPLY_CLOSE, s.phase == SMTP_OVER);
+		assert_int_equal(todo.what == SMTP_REPLY_CLOSE || todo.what == SMTP_CLOSE, s.phase == SMTP_OVER);
+		assert_int_equal(todo.what == SMTP_REPLY_SECURE || todo.what == SMTP_SECURE, s.phase == SMTP_SECURING);
 		assert_int_equal(todo.what == SMTP_REPLY_BODY, s.phase == SMTP_BODY);
 	}
 }
@@ -157,11 +194,54 @@ static void walk(struct smtp_server *s, enum smtp_phase phase)
 	static const struct turn way[] = { HELLO, MAIL, RCPT, DATA, { NULL, END, 0, SMTP_ENDED } };
 
 	smtp_server_init(s, STR("mx.example"), &smtp_limits_default, false);
+	if (phase == SMTP_SECURING) {
+		smtp_server_tls(s, SMTP_TLS_IMPLICIT);
+		(void)event(s, CONNECT);
+	}
 	for (size_t i = 0; i < COUNT(way) && s->phase != phase; i++)
 		(void)turn(s, &way[i]);
 	if (phase == SMTP_DENIED)
 		(void)event(s, 554);
 	assert_int_equal(s->phase, phase);
+}
+
+TEST(starttls_is_offered_where_it_would_be_granted)
+{
+	static const struct {
+		enum smtp_tls tls;
+		bool is_secure, is_offered;
+	} rows[] = {
+		{ SMTP_TLS_OFF, false, false },     { SMTP_TLS_OFFERED, false, true }, { SMTP_TLS_OFFERED, true, false },
+		{ SMTP_TLS_REQUIRED, false, true }, { SMTP_TLS_REQUIRED, true, false }, { SMTP_TLS_IMPLICIT, true, false },
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		static const struct turn hello = { "EHLO x", YES, 250, SMTP_READY }, secure = { "STARTTLS", YES, 220, SMTP_SECURING };
+		struct smtp_server s;
+
+		smtp_server_init(&s, STR("mx.example"), &small, false);
+		smtp_server_tls(&s, rows[i].tls);
+		(void)event(&s, CONNECT);
+		if (rows[i].is_secure && rows[i].tls != SMTP_TLS_IMPLICIT) {
+			(void)turn(&s, &hello);
+			(void)turn(&s, &secure);
+		}
+		if (rows[i].is_secure)
+			(void)event(&s, SECURED);
+		(void)turn(&s, &hello);
+		CHECK_INT(i, smtp_offers_has(smtp_server_offers(&s), SMTP_EXTENSION_STARTTLS), rows[i].is_offered);
+	}
+}
+
+/* What policy took out of the offers is not granted either. */
+TEST(what_is_not_offered_is_not_understood)
+{
+	static const struct turn starttls = { "STARTTLS", YES, 220, SMTP_SECURING };
+	struct smtp_server s;
+
+	walk(&s, SMTP_READY);
+	smtp_server_tls(&s, SMTP_TLS_OFFERED);
+	CHECK_INT(0, turn(&s, &starttls).code, 502);
 }
 
 TEST(a_limit_ends_every_phase_with_421)
@@ -328,6 +408,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_session_goes_as_the_rfc_says),
+		cmocka_unit_test(starttls_is_offered_where_it_would_be_granted),
+		cmocka_unit_test(what_is_not_offered_is_not_understood),
 		cmocka_unit_test(a_limit_ends_every_phase_with_421),
 		cmocka_unit_test(a_flawed_message_is_refused_without_asking),
 		cmocka_unit_test(a_flawed_message_is_refused_for_each_recipient_in_lmtp),
