@@ -74,7 +74,7 @@ int cli_check(const struct cli *c)
 	bool good;
 
 	buf_init(&errors, ERRORS_MAX);
-	fd = loader_run(c->settings, &errors);
+	fd = loader_run(c->settings, NULL, &errors);
 	good = fd >= 0 && snapshot_map(fd, &snapshot, &why) == 0;
 	if (fd >= 0 && !good)
 		(void)buf_printf(&errors, "moongate: %s\n", why.text);

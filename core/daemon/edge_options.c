@@ -23,6 +23,7 @@ struct session_options edge_options(const struct settings *s, unsigned index)
 		.data_line = s->limits.data_line,
 		.message = s->limits.message,
 		.memory = s->limits.memory,
+		.handshake_us = s->timeouts.handshake,
 		.command_us = s->timeouts.command,
 		.data_us = s->timeouts.data,
 		.session_us = s->timeouts.session,

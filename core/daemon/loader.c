@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "key_file.h"
+#include "loader_tls.h"
 #include "loader_tree.h"
 #include "log.h"
 #include "settings_eval.h"
@@ -231,12 +232,14 @@ static bool load_maps(struct loader *l)
  * load_all - the author of a policy hears of its mistakes although the settings have some too. A
  * policy without its maps is not tried: it would only complain of those.
  */
-static void load_all(struct loader *l)
+static void load_all(struct loader *l, const unsigned char *secret)
 {
 	bool maps;
 
-	if (is_good(l))
+	if (is_good(l)) {
 		add_settings(l);
+		loader_tls(&l->settings, secret, &l->source, &l->sections);
+	}
 	maps = load_maps(l);
 	if (!read_policy(l) || !maps)
 		return;
@@ -286,14 +289,14 @@ static void finish(struct loader *l, struct buf *errors)
 	loader_fini(l);
 }
 
-int loader_run(const char *settings_path, struct buf *errors)
+int loader_run(const char *settings_path, const unsigned char *secret, struct buf *errors)
 {
 	struct loader *l = load(settings_path);
 	struct fault why = { 0 };
 	int fd = -1;
 
 	if (l->source.text.n > 0)
-		load_all(l);
+		load_all(l, secret);
 	if (is_good(l)) {
 		fd = snapshot_seal(buf_str(&l->sections), &why);
 		if (fd < 0)
@@ -311,7 +314,7 @@ struct trial_count loader_test(const char *settings_path, struct buf *told, stru
 
 	l->told = told;
 	if (l->source.text.n > 0)
-		load_all(l);
+		load_all(l, NULL);
 	n = l->tests;
 	finish(l, errors);
 	return n;

@@ -16,8 +16,10 @@
 #include "fault.h"
 #include "trial_test.h"
 
+/* secret: seals private keys (snapshot_secret.h); NULL leaves them out. */
+
 /* loader_run - here and now; the memfd, or -1 with at least one line in errors */
-int loader_run(const char *settings_path, struct buf *errors);
+int loader_run(const char *settings_path, const unsigned char *secret, struct buf *errors);
 
 /*
  * loader_test - the policy's own tests alone, with a line per case in `told`; failures are in
@@ -33,7 +35,8 @@ bool loader_try(const char *settings_path, void (*with)(void *owner, struct tria
  * loader_spawn - loader_run in a child under rlimits: *pid is to be waited for; the descriptor
  * turns readable at its end, then loader_collect gives the memfd, or -1 with errors
  */
-int loader_spawn(const char *settings_path, int *pid, struct fault *why);
+int loader_spawn(const char *settings_path, const unsigned char *secret, int *pid,
+		 struct fault *why);
 int loader_collect(int fd, struct buf *errors);
 
 #endif

@@ -86,7 +86,7 @@ static int send_result(int link, struct str lines, int fd)
 	return sendmsg(link, &m, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
-static _Noreturn void child(const char *settings_path, int link)
+static _Noreturn void child(const char *settings_path, const unsigned char *secret, int link)
 {
 	struct buf errors;
 	sigset_t none;
@@ -99,11 +99,12 @@ static _Noreturn void child(const char *settings_path, int link)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	confine();
 	buf_init(&errors, 1024 * 1024);
-	fd = loader_run(settings_path, &errors);
+	fd = loader_run(settings_path, secret, &errors);
 	_exit(send_result(LINK, buf_str(&errors), fd) < 0 ? 71 : 0);
 }
 
-int loader_spawn(const char *settings_path, int *pid, struct fault *why)
+int loader_spawn(const char *settings_path, const unsigned char *secret, int *pid,
+		 struct fault *why)
 {
 	int link[2];
 
@@ -111,7 +112,7 @@ int loader_spawn(const char *settings_path, int *pid, struct fault *why)
 		return fault_sys(why, "socket pair of the loader");
 	*pid = fork();
 	if (*pid == 0)
-		child(settings_path, link[1]);
+		child(settings_path, secret, link[1]);
 	(void)close(link[1]);
 	if (*pid > 0)
 		return link[0];

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -244,7 +245,7 @@ static int load(struct master *m, struct fault *why)
 	struct buf errors;
 	int pid, fd, memory, rc = -1;
 
-	fd = loader_spawn(m->settings_path, &pid, why);
+	fd = loader_spawn(m->settings_path, m->secrets->key, &pid, why);
 	if (fd < 0)
 		return -1;
 	buf_init(&errors, ERRORS_MAX);
@@ -362,6 +363,11 @@ int master_serve(const char *settings_path, bool single)
 			     .started_us = clock_wall() };
 	allow_descriptors();
 	rnd_init();
+	m.secrets = sodium_malloc(sizeof *m.secrets);
+	if (!m.secrets)
+		abort();
+	rnd_fill(m.secrets->key, sizeof m.secrets->key);
+	tls_tickets_init(&m.secrets->tickets, clock_mono());
 	log_init("master", 0, LOG_LEVEL_INFO);
 	m.loop = net_loop_new();
 	net_timer_init(&m.tick, m.loop, every_second);

@@ -19,6 +19,7 @@
 #include "ipc_channel.h"
 #include "net_listen.h"
 #include "role_link.h"
+#include "role_secrets.h"
 #include "settings.h"
 #include "snapshot.h"
 #include "spool_key.h"
@@ -90,6 +91,7 @@ struct master {
 	unsigned nlisteners;
 	int control_fd;                      /* the listening control socket; -1: none */
 	struct spool_keys *keys, *next_keys; /* of the spool; NULL: none; of the running reload */
+	struct role_secrets *secrets;        /* for the edges alone */
 	struct master_snapshot *history[MASTER_HISTORY]; /* [0] is the committed one */
 	unsigned next_number;
 	struct net_watch signals;

@@ -14,12 +14,14 @@ static struct master_listener *listener_at(struct master *m, struct str address)
 	return NULL;
 }
 
-static bool is_wanted(const struct settings *s, const struct master_listener *l)
+/* wanted - the listener of these settings that has its address, or NULL */
+static const struct settings_listener *wanted(const struct settings *s,
+					      const struct master_listener *l)
 {
 	for (unsigned i = 0; i < s->nlisten; i++)
 		if (str_eq(s->listen[i].address, str_of(l->address)))
-			return true;
-	return false;
+			return &s->listen[i];
+	return NULL;
 }
 
 static int open_one(struct master *m, const struct settings_listener *want, struct fault *why)
@@ -73,24 +75,38 @@ static void tell_edges(struct master *m, const struct role_message *word)
 			(void)master_role_tell(&m->roles[i], word);
 }
 
+/*
+ * master_listen_commit - an edge knows a listener by its name, and by that what is spoken there:
+ * one that has another name by now is another one. Names that go are told before those that come,
+ * lest two that changed places become one.
+ */
 void master_listen_commit(struct master *m, const struct settings *s)
 {
 	for (unsigned i = m->nlisteners; i-- > 0;) {
 		struct master_listener *l = &m->listeners[i];
+		const struct settings_listener *now = wanted(s, l);
 
-		if (!is_wanted(s, l)) {
-			tell_edges(m, &(struct role_message){ .word = WORD_LISTENER_GONE,
-							      .text = str_of(l->name) });
+		if (now && str_eq(now->name, str_of(l->name)))
+			continue;
+		tell_edges(m, &(struct role_message){ .word = WORD_LISTENER_GONE,
+						      .text = str_of(l->name) });
+		if (!now) {
 			remove_at(m, i);
-		} else if (l->is_new && m->announced) {
+			continue;
+		}
+		(void)str_copy(l->name, sizeof l->name, now->name);
+		l->is_new = true;
+	}
+	for (unsigned i = 0; i < m->nlisteners; i++) {
+		struct master_listener *l = &m->listeners[i];
+
+		if (l->is_new && m->announced)
 			tell_edges(m, &(struct role_message){ .word = WORD_LISTENER,
 							      .text = str_of(l->name),
 							      .fds = { l->fd },
 							      .nfds = 1 });
-		}
+		l->is_new = false;
 	}
-	for (unsigned i = 0; i < m->nlisteners; i++)
-		m->listeners[i].is_new = false;
 }
 
 /*

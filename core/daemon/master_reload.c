@@ -298,7 +298,8 @@ static void loaded(struct net_watch *w, int events)
 static void begin_load(struct master_reload *r)
 {
 	struct fault why;
-	int fd = loader_spawn(r->master->settings_path, &r->loader_pid, &why);
+	int fd = loader_spawn(r->master->settings_path, r->master->secrets->key, &r->loader_pid,
+			      &why);
 
 	if (fd < 0) {
 		refuse(r, str_of(why.text));

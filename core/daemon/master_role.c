@@ -158,6 +158,17 @@ static void give_slab(struct master_role *r)
 							  .nfds = 1 });
 }
 
+/* give_secrets - those of now: whoever begins later knows nothing of what is past */
+static void give_secrets(struct master_role *edge)
+{
+	struct role_secrets *s = edge->master->secrets;
+
+	tls_tickets_advance(&s->tickets, clock_mono());
+	(void)master_role_tell(edge,
+			       &(struct role_message){ .word = WORD_SECRETS,
+						       .text = { (const char *)s, sizeof *s } });
+}
+
 static void introduce(struct master_role *r)
 {
 	struct master *m = r->master;
@@ -174,6 +185,8 @@ static void introduce(struct master_role *r)
 								  .text = STR("control"),
 								  .fds = { m->control_fd },
 								  .nfds = 1 });
+	if (r->kind == ROLE_EDGE)
+		give_secrets(r);
 	(void)master_role_tell(r, &(struct role_message){ .word = WORD_START, .a = MASTER_LOCK });
 	connect_all(r);
 }

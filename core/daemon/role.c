@@ -332,6 +332,7 @@ static void obey(struct role *r, const struct role_message *m)
 		stop(r);
 		return;
 	case WORD_KEYS:
+	case WORD_SECRETS:
 	case WORD_REOPEN:
 	case WORD_ANSWER:
 	case WORD_EVENT:

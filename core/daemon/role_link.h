@@ -34,6 +34,7 @@ enum role_word {
 	WORD_CHANNEL,           /* fds: memory, wake_a, wake_b; peer; a: enum ipc_end of the receiver; no fds: the operator left */
 	WORD_LISTENER,          /* fds: a listening socket; text: name */
 	WORD_LISTENER_GONE,     /* text: name */
+	WORD_SECRETS,           /* edge: text: a struct role_secrets */
 	WORD_START,             /* all of the above were sent; a: how long a lock may be waited for, us */
 	WORD_PREPARE,           /* fds: a snapshot; a: generation */
 	WORD_COMMIT,            /* what was prepared is now the truth */

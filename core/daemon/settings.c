@@ -1,6 +1,7 @@
 #include "settings.h"
 
 #include "settings_schema.h"
+#include "settings_tls.h"
 #include "settings_unit.h"
 
 #include <string.h>
@@ -9,7 +10,9 @@
  * canonical = *line                            ; in the order of the schema
  * line  = key SP value LF  ; one for a single setting, one per element for a list value  = text  ;
  * durations and sizes as the shortest text with units
- *           / name SP text  ; of a map: key and value; of listeners: name and address
+ *           / name SP text  ; of a map: key and value
+ *           / name SP address *( SP key "=" word )   ; of listeners
+ *           / path TAB path TAB [ path ]             ; of certificates
  */
 
 /* ---- writing -------------------------------------------------------------------------------- */
@@ -46,7 +49,13 @@ static bool write_element(struct buf *out, const struct setting *row, const stru
 			  unsigned i)
 {
 	if (row->type == SETTING_LISTENERS)
-		return write_line(out, row, s->listen[i].name, s->listen[i].address);
+		return buf_printf(out, "%s %.*s %.*s", row->path, STR_ARG(s->listen[i].name),
+				  STR_ARG(s->listen[i].address)) &&
+		       settings_tls_write(&s->listen[i], out) && buf_byte(out, '\n');
+	if (row->type == SETTING_CERTIFICATES)
+		return buf_printf(out, "%s ", row->path) &&
+		       settings_certificate_write(&s->tls.certificates[i], out) &&
+		       buf_byte(out, '\n');
 	if (row->type == SETTING_ROUTES || row->type == SETTING_PATHS) {
 		const struct settings_pair *pair =
 			*(struct settings_pair *const *)setting_value(row, s) + i;
@@ -114,6 +123,17 @@ static int pair_check(const struct setting *row, struct str name, struct str val
 	return setting_name_check(name, why) < 0 ? -1 : setting_text_check(value, why);
 }
 
+static int read_listener(struct settings_listener *l, const struct setting *row, struct str name,
+			 struct str rest, struct fault *why)
+{
+	*l = (struct settings_listener){ .name = name };
+	if (!str_take(&rest, ' ', &l->address)) {
+		l->address = rest;
+		rest = STR_NONE;
+	}
+	return pair_check(row, name, l->address, why) < 0 ? -1 : settings_tls_read(l, rest, why);
+}
+
 static int read_element(const struct setting *row, void *list, unsigned i, struct str value,
 			struct fault *why)
 {
@@ -123,28 +143,36 @@ static int read_element(const struct setting *row, void *list, unsigned i, struc
 		((struct str *)list)[i] = value;
 		return setting_domain_check(value, row->type == SETTING_DOMAINS_ALL, why);
 	}
+	if (row->type == SETTING_CERTIFICATES)
+		return settings_certificate_read((struct settings_certificate *)list + i, value,
+						 why);
 	if (!str_take(&value, ' ', &name))
 		return fault_set(why, "expected a name and a value");
 	if (row->type == SETTING_LISTENERS)
-		((struct settings_listener *)list)[i] = (struct settings_listener){ name, value };
-	else
-		((struct settings_pair *)list)[i] = (struct settings_pair){ name, value };
+		return read_listener((struct settings_listener *)list + i, row, name, value, why);
+	((struct settings_pair *)list)[i] = (struct settings_pair){ name, value };
 	return pair_check(row, name, value, why);
+}
+
+static size_t element_size(enum setting_type type)
+{
+	if (type == SETTING_CERTIFICATES)
+		return sizeof(struct settings_certificate);
+	return type == SETTING_ROUTES || type == SETTING_PATHS ? sizeof(struct settings_pair)
+							       : sizeof(struct str);
 }
 
 static int read_list(const struct setting *row, struct settings *s, struct str *rest,
 		     struct arena *arena, struct fault *why)
 {
 	unsigned n = count_values(*rest, row);
-	bool is_pair = row->type == SETTING_ROUTES || row->type == SETTING_PATHS;
 	void *list = setting_field(row, s);
 	struct str value;
 
 	if (n > row->most)
 		return fault_set(why, "more than %llu values", (unsigned long long)row->most);
 	if (row->type != SETTING_LISTENERS) {
-		void *made = arena_alloc(
-			arena, n * (is_pair ? sizeof(struct settings_pair) : sizeof(struct str)));
+		void *made = arena_alloc(arena, n * element_size(row->type));
 
 		if (!made)
 			return fault_set(why, "no memory left for it");

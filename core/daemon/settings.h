@@ -16,6 +16,8 @@
 #include "arena.h"
 #include "buf.h"
 #include "fault.h"
+#include "smtp_server.h"
+#include "tls_context.h"
 
 #define SETTINGS_CANONICAL (4 * 1024 * 1024) /* bytes of the canonical text */
 #define SETTINGS_LISTENERS 32
@@ -26,6 +28,14 @@
 struct settings_listener {
 	struct str name;    /* default: the address */
 	struct str address; /* "127.0.0.1:2525", "[::1]:25", "unix:/path" */
+	enum smtp_tls tls;  /* default: STARTTLS is offered where there is a certificate */
+	enum tls_floor floor;
+	enum tls_clients clients;
+	struct str ciphers; /* of TLS 1.2; empty: our own choice */
+};
+
+struct settings_certificate {
+	struct str certificate, key, staple; /* paths; staple may be empty */
 };
 
 struct settings_pair {
@@ -51,6 +61,12 @@ struct settings {
 	unsigned nroute;
 	struct settings_pair *maps; /* name to path */
 	unsigned nmaps;
+	struct {
+		struct settings_certificate *certificates; /* the first is for who asks for none */
+		unsigned ncertificates;
+		struct str authorities; /* path; of client certificates; empty: none */
+		uint64_t warn;          /* us before a certificate ends, 14 d */
+	} tls;
 	unsigned edges, delivers; /* processes; default: cores, and half of them */
 	struct {
 		uint32_t connections;  /* per edge process, 4,096 */
@@ -66,12 +82,13 @@ struct settings {
 		uint64_t message;      /* bytes, 50 MiB */
 		uint64_t memory;       /* bodies in memory per edge, 64 MiB */
 	} limits;
-	bool routing_characters;  /* allow % ! @ in local parts; default false: 550 */
-	struct {                  /* microseconds */
-		uint64_t command; /* 5 min */
-		uint64_t data;    /* between bytes of a body, 3 min */
-		uint64_t session; /* whole session, 1 h */
-		uint64_t commit;  /* waiting for durable, 30 s: then 451 */
+	bool routing_characters;    /* allow % ! @ in local parts; default false: 550 */
+	struct {                    /* microseconds */
+		uint64_t handshake; /* of TLS, 30 s */
+		uint64_t command;   /* 5 min */
+		uint64_t data;      /* between bytes of a body, 3 min */
+		uint64_t session;   /* whole session, 1 h */
+		uint64_t commit;    /* waiting for durable, 30 s: then 451 */
 	} timeouts;
 	struct {
 		uint64_t first, longest; /* first retry 5 min, longest 4 h; jitter is the queue's */

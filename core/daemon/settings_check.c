@@ -50,6 +50,30 @@ static void check_listener(const struct settings *s, unsigned i, struct settings
 				     STR_ARG(l->address), PRIVILEGED);
 }
 
+static void check_tls(const struct settings *s, unsigned i, struct settings_source *source)
+{
+	struct settings_place place = settings_place_at(settings_place_of(STR("listen")), i + 1);
+	const struct settings_listener *l = &s->listen[i];
+
+	if (l->tls != SMTP_TLS_OFF && !s->tls.ncertificates)
+		settings_source_problem(
+			source, &place,
+			"listen: %.*s is to speak TLS, and there is no certificate: "
+			"tls = { certificates = { { cert = ..., key = ... } } }",
+			STR_ARG(l->name));
+	if (l->clients != TLS_CLIENTS_OFF && !s->tls.authorities.n)
+		settings_source_problem(
+			source, &place,
+			"listen: %.*s asks for client certificates: tls.authorities "
+			"must name those who sign them",
+			STR_ARG(l->name));
+	if (l->clients == TLS_CLIENTS_REQUIRE && l->tls == SMTP_TLS_OFFERED)
+		settings_source_note(source, &place,
+				     "listen: %.*s requires client certificates and offers plain "
+				     "text, too: tls = \"required\" does not",
+				     STR_ARG(l->name));
+}
+
 static void check_listen(const struct settings *s, struct settings_source *source)
 {
 	struct settings_place place = settings_place_of(STR("listen"));
@@ -58,8 +82,10 @@ static void check_listen(const struct settings *s, struct settings_source *sourc
 		settings_source_problem(
 			source, &place,
 			"listen: at least one address is needed, like \"127.0.0.1:2525\"");
-	for (unsigned i = 0; i < s->nlisten; i++)
+	for (unsigned i = 0; i < s->nlisten; i++) {
 		check_listener(s, i, source);
+		check_tls(s, i, source);
+	}
 }
 
 /* check_relay - what would be accepted, and would it know where to go? */

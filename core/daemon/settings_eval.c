@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "settings_lua.h"
 #include "settings_schema.h"
+#include "settings_tls.h"
 
 #define FOUND           96 /* bytes of a description of what was found */
 #define LONGEST_SECONDS 1e9
@@ -20,6 +21,7 @@ struct eval {
 	struct settings *s;
 	struct settings_source *source;
 	lua_State *L;
+	bool has_tls[SETTINGS_LISTENERS]; /* it is said; else it depends on the certificates */
 };
 
 /* ---- words ---------------------------------------------------------------------------------- */
@@ -344,11 +346,34 @@ static void listener_keys(struct eval *e, const struct setting *row,
 			lua_type(L, -2) == LUA_TSTRING ? str_of(lua_tostring(L, -2)) : STR("1");
 		struct settings_place at = settings_place_in(*place, key);
 
-		if (!str_eq(key, STR("address")) && !str_eq(key, STR("name")))
-			settings_source_problem(
-				e->source, &at,
-				"%s: a listener has `address` and `name`, not `%.*s`", row->path,
-				STR_ARG(str_head(key, 80)));
+		bool is_known = str_eq(key, STR("address")) || str_eq(key, STR("name"));
+
+		for (const char *const *tls = settings_tls_keys; *tls; tls++)
+			is_known |= str_eq(key, str_of(*tls));
+		if (!is_known)
+			settings_source_problem(e->source, &at,
+						"%s: a listener has `address`, `name`, `tls`, "
+						"`tls_floor`, `tls_ciphers` and "
+						"`client_certificates`, not `%.*s`",
+						row->path, STR_ARG(str_head(key, 80)));
+	}
+}
+
+static void listener_tls(struct eval *e, const struct setting *row,
+			 const struct settings_place *place, struct settings_listener *to)
+{
+	for (const char *const *key = settings_tls_keys; *key; key++) {
+		struct settings_place at = settings_place_in(*place, str_of(*key));
+		struct str value = STR_NONE;
+		struct fault why = { 0 };
+
+		listener_field(e, row, place, str_of(*key), &value);
+		if (!value.p)
+			continue;
+		if (str_eq(str_of(*key), STR("tls")))
+			e->has_tls[to - e->s->listen] = true;
+		if (settings_tls_set(to, str_of(*key), value, &why) < 0)
+			complain(e, row, &at, &why);
 	}
 }
 
@@ -363,6 +388,7 @@ static void take_listener(struct eval *e, const struct setting *row,
 		listener_keys(e, row, place);
 		listener_field(e, row, place, STR("address"), &to->address);
 		listener_field(e, row, place, STR("name"), &to->name);
+		listener_tls(e, row, place, to);
 	} else {
 		unexpected(e, row, place);
 		return;
@@ -402,6 +428,58 @@ static void take_listeners(struct eval *e, const struct setting *row,
 	e->s->nlisten = n > 0 ? (unsigned)n : 0;
 }
 
+/* ---- certificates --------------------------------------------------------------------------- */
+
+static void take_certificate(struct eval *e, const struct setting *row,
+			     const struct settings_place *place, struct settings_certificate *to)
+{
+	const struct {
+		const char *key;
+		struct str *path;
+	} fields[] = { { "cert", &to->certificate }, { "key", &to->key }, { "ocsp", &to->staple } };
+	struct fault why = { 0 };
+
+	if (!lua_istable(e->L, -1)) {
+		unexpected(e, row, place);
+		return;
+	}
+	for (size_t i = 0; i < COUNT(fields); i++) {
+		listener_field(e, row, place, str_of(fields[i].key), fields[i].path);
+		if (setting_text_check(*fields[i].path, &why) < 0)
+			complain(e, row, place, &why);
+		if (fields[i].path->n)
+			*fields[i].path = settings_source_path(e->source, *fields[i].path);
+	}
+	if (!to->certificate.n || !to->key.n)
+		settings_source_problem(e->source, place,
+					"%s: a certificate has `cert` and `key`, both are needed",
+					row->path);
+}
+
+static void take_certificates(struct eval *e, const struct setting *row,
+			      const struct settings_place *place)
+{
+	struct settings_certificate **list = setting_field(row, e->s);
+	long n;
+
+	if (!lua_istable(e->L, -1)) {
+		unexpected(e, row, place);
+		return;
+	}
+	n = sequence_length(e, row, place);
+	if (n < 0)
+		return;
+	*list = list_new(e, (size_t)n, sizeof **list);
+	for (long i = 1; i <= n; i++) {
+		struct settings_place at = settings_place_at(*place, (unsigned)i);
+
+		lua_rawgeti(e->L, -1, i);
+		take_certificate(e, row, &at, &(*list)[i - 1]);
+		lua_pop(e->L, 1);
+	}
+	*setting_count(row, e->s) = (unsigned)n;
+}
+
 /* ---- the whole table ------------------------------------------------------------------------ */
 
 static void take_setting(struct eval *e, const struct setting *row,
@@ -413,6 +491,8 @@ static void take_setting(struct eval *e, const struct setting *row,
 		take_pairs(e, row, place);
 	else if (row->type == SETTING_LISTENERS)
 		take_listeners(e, row, place);
+	else if (row->type == SETTING_CERTIFICATES)
+		take_certificates(e, row, place);
 	else
 		take_single(e, row, place);
 }
@@ -499,7 +579,7 @@ static void defaults(struct settings *s, struct arena *arena)
 
 bool settings_eval(struct settings *s, struct settings_source *source)
 {
-	struct eval e = { s, source, NULL };
+	struct eval e = { .s = s, .source = source };
 	struct settings_lua lua;
 	unsigned before = source->nerrors;
 
@@ -512,6 +592,9 @@ bool settings_eval(struct settings *s, struct settings_source *source)
 			settings_lua_complain(&lua, source);
 	}
 	settings_lua_fini(&lua);
+	for (unsigned i = 0; s->tls.ncertificates && i < s->nlisten; i++)
+		if (!e.has_tls[i])
+			s->listen[i].tls = SMTP_TLS_OFFERED;
 	if (source->nerrors == before)
 		settings_check(s, source);
 	return source->nerrors == before;

@@ -29,7 +29,8 @@ const struct setting settings_schema[] = {
 	{ "user", SETTING_TEXT, AT(user), NULL, 0, 0, RESTART,
 	  "who the roles run as when started by root; otherwise the owner of the spool directory, or nobody" },
 	{ "listen", SETTING_LISTENERS, LIST(listen, nlisten), NULL, 0, SETTINGS_LISTENERS, RELOAD,
-	  "addresses to accept mail on: \"127.0.0.1:25\", \"[::1]:25\", \"unix:/path\", or { address=, name= }" },
+	  "addresses to accept mail on: \"127.0.0.1:25\", \"[::1]:25\", \"unix:/path\", or a table with address, name, "
+	  "tls (\"starttls\", \"required\", \"implicit\", \"off\"), tls_floor, tls_ciphers, client_certificates" },
 	{ "control", SETTING_PATH, AT(control), "/run/moongate/control.sock", 0, 0, RESTART,
 	  "path of the control socket" },
 	{ "spool", SETTING_PATH, AT(spool), "/var/spool/moongate", 0, 0, RESTART,
@@ -50,6 +51,12 @@ const struct setting settings_schema[] = {
 	  "next hop by domain; \"*\" for the others" },
 	{ "maps", SETTING_PATHS, LIST(maps, nmaps), NULL, 0, SETTINGS_MAPS, RELOAD,
 	  "files that a policy may look things up in, by name" },
+	{ "tls.certificates", SETTING_CERTIFICATES, LIST(tls.certificates, tls.ncertificates), NULL, 0, TLS_IDENTITIES, RELOAD,
+	  "certificates (PEM, with the chain behind it) and keys, { cert=, key=, ocsp= }; chosen by name, else the first" },
+	{ "tls.authorities", SETTING_PATH, AT(tls.authorities), NULL, 0, 0, RELOAD,
+	  "certificates (PEM) of those who sign client certificates" },
+	{ "tls.warn", SETTING_DURATION, AT(tls.warn), "14d", 0, DAYS(365), RELOAD,
+	  "how long before a certificate ends warnings begin" },
 	{ "processes.edges", SETTING_COUNT, AT(edges), NULL, 1, 64, RESTART,
 	  "processes that accept mail; otherwise as many as cores" },
 	{ "processes.delivers", SETTING_COUNT, AT(delivers), NULL, 1, 32, RESTART,
@@ -80,6 +87,8 @@ const struct setting settings_schema[] = {
 	  "bytes of bodies held in memory, per edge process" },
 	{ "routing_characters", SETTING_FLAG, AT(routing_characters), "false", 0, 0, RELOAD,
 	  "accept %, ! and @ in local parts" },
+	{ "timeouts.handshake", SETTING_DURATION, AT(timeouts.handshake), "30s", SECONDS(1), SECONDS(600), RELOAD,
+	  "a whole handshake of TLS" },
 	{ "timeouts.command", SETTING_DURATION, AT(timeouts.command), "5m", SECONDS(1), SECONDS(3600), RELOAD,
 	  "waiting for a command (RFC 5321 4.5.3.2.7)" },
 	{ "timeouts.data", SETTING_DURATION, AT(timeouts.data), "3m", SECONDS(1), SECONDS(3600), RELOAD,
@@ -230,6 +239,7 @@ const char *setting_expected(enum setting_type type)
 		[SETTING_DOMAINS_ALL] = "a list of domain names, or \"*\"",
 		[SETTING_ROUTES] = "a table of domains and next hops",
 		[SETTING_PATHS] = "a table of names and paths",
+		[SETTING_CERTIFICATES] = "a list of { cert =, key = }",
 		[SETTING_LISTENERS] = "a list of addresses, or of { address =, name = }",
 	};
 
@@ -370,6 +380,7 @@ int setting_parse(const struct setting *row, struct settings *s, struct str text
 	case SETTING_DOMAINS_ALL:
 	case SETTING_ROUTES:
 	case SETTING_PATHS:
+	case SETTING_CERTIFICATES:
 	case SETTING_LISTENERS:
 	case SETTING_TYPES:
 		break;

@@ -34,6 +34,7 @@ enum setting_type {             /* in struct settings       in moongate.lua */
 	SETTING_DOMAINS_ALL,    /* the same                 or "*" */
 	SETTING_ROUTES,         /* settings_pair *, count   map of domain or "*" to next hop */
 	SETTING_PATHS,          /* settings_pair *, count   map of name to path */
+	SETTING_CERTIFICATES,   /* settings_certificate *, count   list of { cert=, key=, ocsp= } */
 	SETTING_LISTENERS,      /* array and its count      list of addresses, or of { address=, name= } */
 	SETTING_TYPES
 };

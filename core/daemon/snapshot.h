@@ -25,6 +25,10 @@ enum snapshot_kind {
 	SNAPSHOT_SOURCE,   /* name: of the module, "main" the entry file; data: path, NUL, text */
 	SNAPSHOT_MAP,      /* name: of the map; data: state/state_map.h image */
 	SNAPSHOT_ORDER,    /* name "": text of `moongate policy order` */
+	SNAPSHOT_CERTIFICATE, /* name: its place in tls.certificates, from 0; data: PEM */
+	SNAPSHOT_STAPLE,      /* the same; data: DER, or nothing */
+	SNAPSHOT_KEY,         /* the same; data: PEM, sealed: snapshot_secret.h */
+	SNAPSHOT_AUTHORITIES, /* name "": PEM */
 	SNAPSHOT_KINDS
 };
 

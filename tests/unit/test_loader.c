@@ -65,7 +65,7 @@ static int run(struct buf *errors)
 	int fd;
 
 	buf_init(errors, ERRORS);
-	fd = loader_run("moongate.lua", errors);
+	fd = loader_run("moongate.lua", NULL, errors);
 	assert_true(buf_byte(errors, '\0'));
 	return fd;
 }
@@ -327,7 +327,7 @@ TEST(waits_and_big_messages_are_tried_too)
 static int spawn(struct buf *errors)
 {
 	struct fault why = { 0 };
-	int pid, status, memfd, fd = loader_spawn("moongate.lua", &pid, &why);
+	int pid, status, memfd, fd = loader_spawn("moongate.lua", NULL, &pid, &why);
 	struct pollfd p = { fd, POLLIN, 0 };
 
 	assert_true(fd >= 0);

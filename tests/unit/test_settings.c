@@ -36,8 +36,14 @@ static void fill(struct settings *s)
 			assert_int_equal(setting_parse(row, s, str_of(row->preset), &why), 0);
 	}
 	s->hostname = STR("mx.example.org");
-	s->listen[0] = (struct settings_listener){ STR("127.0.0.1:2525"), STR("127.0.0.1:2525") };
-	s->listen[1] = (struct settings_listener){ STR("six"), STR("[::1]:2525") };
+	s->listen[0] = (struct settings_listener){ .name = STR("127.0.0.1:2525"),
+						   .address = STR("127.0.0.1:2525") };
+	s->listen[1] = (struct settings_listener){ .name = STR("six"),
+						   .address = STR("[::1]:2525"),
+						   .tls = SMTP_TLS_REQUIRED,
+						   .floor = TLS_FLOOR_1_3,
+						   .clients = TLS_CLIENTS_REQUEST,
+						   .ciphers = STR("ECDHE+AESGCM") };
 	s->nlisten = 2;
 	s->domains = domains;
 	s->ndomains = COUNT(domains);
@@ -74,6 +80,11 @@ static void what_is_written_reads_back(void **state)
 	assert_true(str_eq(buf_str(&first), buf_str(&second)));
 	assert_int_equal(back.nlisten, 2);
 	assert_true(str_eq(back.listen[1].name, STR("six")));
+	assert_int_equal(back.listen[0].tls, SMTP_TLS_OFF);
+	assert_int_equal(back.listen[1].tls, SMTP_TLS_REQUIRED);
+	assert_int_equal(back.listen[1].floor, TLS_FLOOR_1_3);
+	assert_int_equal(back.listen[1].clients, TLS_CLIENTS_REQUEST);
+	assert_true(str_eq(back.listen[1].ciphers, STR("ECDHE+AESGCM")));
 	assert_true(str_eq(back.route[1].value, STR("lmtp:unix:/run/l m tp")));
 	assert_true(back.routing_characters);
 	assert_int_equal(back.limits.message, s.limits.message);
@@ -148,9 +159,16 @@ static void every_cut_is_an_error(void **state)
 	buf_fini(&b);
 }
 
+#define SIX                                                                                        \
+	"listen six [::1]:2525 tls=required tls_floor=1.3 client_certificates=request "            \
+	"tls_ciphers=ECDHE+AESGCM\n"
+
 static const struct {
 	const char *remove, *add, *complaint;
 } wrong[] = {
+	{ SIX, "listen six [::1]:2525 tls=ssl\n", "settings: listen: tls: expected \"starttls\"" },
+	{ SIX, "listen six [::1]:2525 tls\n", "settings: listen: expected key=value" },
+	{ SIX, "listen six [::1]:2525 smtp=on\n", "settings: listen: a listener has no `smtp`" },
 	{ "limits.hops 6\n", "", "settings: limits.hops: it is missing" },
 	{ "limits.hops 6\n", "limits.hops 6\nlimits.hops 6\n",
 	  "settings: limits.command_line: it is missing" },
@@ -158,12 +176,9 @@ static const struct {
 	  "settings: limits.hops: must be between 5 and 1000" },
 	{ "limits.hops 6\n", "limits.hops six\n",
 	  "settings: limits.hops: expected a whole number, found \"six\"" },
-	{ "listen six [::1]:2525\n", "listen six nonsense\n",
-	  "settings: listen: \"nonsense\" is not an address" },
-	{ "listen six [::1]:2525\n", "listen six\n",
-	  "settings: listen: expected a name and a value" },
-	{ "listen six [::1]:2525\n", "listen s:x [::1]:2525\n",
-	  "settings: listen: \"s:x\" is not a name" },
+	{ SIX, "listen six nonsense\n", "settings: listen: \"nonsense\" is not an address" },
+	{ SIX, "listen six\n", "settings: listen: expected a name and a value" },
+	{ SIX, "listen s:x [::1]:2525\n", "settings: listen: \"s:x\" is not a name" },
 	{ "domains example.org\n", "domains example..org\n",
 	  "settings: domains: \"example..org\" is not a domain name" },
 	{ "domains example.org\n", "domains *\n", "settings: domains: \"*\" is not a domain name" },

@@ -257,7 +257,33 @@ static const struct {
 	  "\".\" only\n" },
 	{ "return { policy = 'p', listen = { { adress = '127.0.0.1:1025' } } }",
 	  "moongate.lua:1:35: listen: a listener needs an `address`\n"
-	  "moongate.lua:1:37: listen: a listener has `address` and `name`, not `adress`\n" },
+	  "moongate.lua:1:37: listen: a listener has `address`, `name`, `tls`, `tls_floor`, "
+	  "`tls_ciphers` "
+	  "and `client_certificates`, not `adress`\n" },
+	{ "return { policy = 'p', listen = { { address = '127.0.0.1:1025', tls = 'ssl' } } }",
+	  "moongate.lua:1:65: listen: tls: expected \"starttls\", \"required\", \"implicit\" or "
+	  "\"off\", found \"ssl\"\n" },
+	{ "return { policy = 'p', listen = { { address = '127.0.0.1:1025', tls_floor = '1.1' } } }",
+	  "moongate.lua:1:65: listen: tls_floor: expected \"1.2\" or \"1.3\", found \"1.1\"\n" },
+	{ "return { policy = 'p', listen = { { address = '127.0.0.1:1025', tls_ciphers = 'a b' } } "
+	  "}",
+	  "moongate.lua:1:65: listen: tls_ciphers: expected names with \":\" between, found "
+	  "\"a b\"\n" },
+	{ "return { policy = 'p', listen = { { address = '127.0.0.1:1025', tls = 'implicit' } } }",
+	  "moongate.lua:1:35: listen: 127.0.0.1:1025 is to speak TLS, and there is no certificate: "
+	  "tls = { certificates = { { cert = ..., key = ... } } }\n" },
+	{ "return { policy = 'p', listen = { { address = '127.0.0.1:1025', client_certificates = "
+	  "'require' } } }",
+	  "moongate.lua:1:35: listen: 127.0.0.1:1025 asks for client certificates: tls.authorities "
+	  "must name those who sign them\n" },
+	{ "return { policy = 'p', listen = '127.0.0.1:1025', tls = { certificates = { { cert = 'c' "
+	  "} "
+	  "} } }",
+	  "moongate.lua:1:76: tls.certificates: a certificate has `cert` and `key`, both are "
+	  "needed\n" },
+	{ "return { policy = 'p', listen = '127.0.0.1:1025', tls = { certificates = 'c' } }",
+	  "moongate.lua:1:59: tls.certificates: expected a list of { cert =, key = }, found "
+	  "\"c\"\n" },
 	{ "return { policy = 'p', listen = { { address = 5 } } }",
 	  "moongate.lua:1:35: listen: a listener needs an `address`\n"
 	  "moongate.lua:1:37: listen: `address` must be a string\n" },
