@@ -498,6 +498,8 @@ struct smtp_todo smtp_server_verdict(struct smtp_server *s, const struct smtp_ve
 
 struct smtp_todo smtp_server_secured(struct smtp_server *s)
 {
+	struct smtp_todo todo;
+
 	assert(s->phase == SMTP_SECURING && s->asking == SMTP_ASK_NONE && !s->is_secure);
 	s->is_secure = true;
 	s->hello = VERB_UNKNOWN;
@@ -505,7 +507,9 @@ struct smtp_todo smtp_server_secured(struct smtp_server *s)
 	if (!s->denial.code)
 		return ask(s, SMTP_ASK_TLS, VERB_STARTTLS);
 	enter(s, SMTP_DENIED);
-	return say_denial(s);
+	todo = say_denial(s);
+	s->denial.code = 0;
+	return todo;
 }
 
 struct smtp_todo smtp_server_end(struct smtp_server *s, enum smtp_data_flaw flaw)

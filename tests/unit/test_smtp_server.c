@@ -110,7 +110,7 @@ static const struct session sessions[] = {
 		{ NULL, CONNECT, 0, SMTP_SECURING }, { NULL, SECURED, 220, SMTP_START }, { "EHLO x", YES, 250, SMTP_READY },
 		{ "STARTTLS", 0, 503, SMTP_READY }, MAIL } },
 	{ "implicit TLS: refused at connect, said when it can be", .tls = SMTP_TLS_IMPLICIT, .turns = {
-		{ NULL, 554, 0, SMTP_SECURING }, { NULL, SECURED, 554, SMTP_DENIED }, { "EHLO x", 0, 554, SMTP_DENIED },
+		{ NULL, 554, 0, SMTP_SECURING }, { NULL, SECURED, 554, SMTP_DENIED }, { "EHLO x", 0, 503, SMTP_DENIED },
 		{ "QUIT", 0, 221, SMTP_OVER } } },
 	{ "implicit TLS: dropped at connect without a word", .tls = SMTP_TLS_IMPLICIT, .turns = { { NULL, 421, 0, SMTP_OVER } } },
 	{ "implicit TLS: refused behind the handshake", .tls = SMTP_TLS_IMPLICIT, .turns = {
