@@ -460,13 +460,10 @@ static void take_certificates(struct eval *e, const struct setting *row,
 			      const struct settings_place *place)
 {
 	struct settings_certificate **list = setting_field(row, e->s);
-	long n;
+	long n = lua_istable(e->L, -1) ? sequence_length(e, row, place) : -1;
 
-	if (!lua_istable(e->L, -1)) {
+	if (!lua_istable(e->L, -1))
 		unexpected(e, row, place);
-		return;
-	}
-	n = sequence_length(e, row, place);
 	if (n < 0)
 		return;
 	*list = list_new(e, (size_t)n, sizeof **list);

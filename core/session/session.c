@@ -541,13 +541,7 @@ struct session *session_new(struct session_server *server, int fd, struct str li
 	counter_add(COUNTER_SESSIONS, 1);
 	gauge_move(GAUGE_SESSIONS_OPEN, 1);
 	session_enter(s, SESSION_READING);
-	if (s->smtp.tls == SMTP_TLS_IMPLICIT && !session_tls_make(s)) {
-		session_do(s, smtp_server_abort(&s->smtp), NULL);
-		return s;
-	}
-	if (s->tls)
-		net_conn_secure(s->conn, &s->tls);
-	if (session_ask(s, HOOK_CONNECT, NULL) == STEP_DONE)
+	if (session_tls_open(s) && session_ask(s, HOOK_CONNECT, NULL) == STEP_DONE)
 		session_decided(s);
 	return s;
 }

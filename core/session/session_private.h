@@ -109,7 +109,7 @@ void session_unask(struct session *s); /* cancel what is open, let go of the pin
 
 /* ---- session_tls.c: the way from plain text to TLS */
 
-bool session_tls_make(struct session *s);   /* s->tls; false: it cannot be had now */
+bool session_tls_open(struct session *s);   /* at birth; false: the session is over */
 void session_tls_answer(struct session *s); /* ASK_STARTTLS */
 void session_tls_begin(struct session *s);  /* what was said leaves, then the handshake comes */
 void session_tls_secured(void *owner);      /* it is over */

@@ -1,6 +1,6 @@
 /*
- *   STARTTLS: READING -- make(), answer() --> 220 -- begin() --> SECURING -- secured() --> `tls`
- *   implicit: make() at birth, `connect` ------------------> SECURING -- secured() --> `tls`, 220
+ *   STARTTLS: READING -- answer() --> 220 -- begin() --> SECURING -- secured() --> `tls`
+ *   implicit: open(), `connect` ------------------> SECURING -- secured() --> `tls`, 220
  *
  * RFC 3207 4.2: what the client said in plain text is forgotten: its hello, the trust that it
  * earned by it. What `connect` found out by itself stays, and so do conn.vars, which are the
@@ -22,14 +22,27 @@ static const enum counter failure_counter[TLS_FAILURES] = {
 };
 /* clang-format on */
 
-/* session_tls_make - by the settings of now: a certificate may be another than at connect */
-bool session_tls_make(struct session *s)
+/* make - by the settings of now: a certificate may be another than at connect */
+static bool make(struct session *s)
 {
 	const struct session_listener *l =
 		session_config_listener(s->server->config, s->view.listener);
 
 	s->tls = l->context ? tls_new(l->context) : NULL;
 	return s->tls != NULL;
+}
+
+/* session_tls_open - where TLS is implicit it begins with the connection, whatever is said */
+bool session_tls_open(struct session *s)
+{
+	if (s->smtp.tls != SMTP_TLS_IMPLICIT)
+		return true;
+	if (!make(s)) {
+		session_do(s, smtp_server_abort(&s->smtp), NULL);
+		return false;
+	}
+	net_conn_secure(s->conn, &s->tls);
+	return true;
 }
 
 /* starttls_no - why the handshake does not begin; without a stage it does */
@@ -44,7 +57,7 @@ static struct session_refusal starttls_no(struct session *s)
 		no.verdict.kind = VERDICT_DROP;
 		return no;
 	}
-	if (!session_tls_make(s))
+	if (!make(s))
 		return session_refusal_own("starttls", 454, "4.7.0", "TLS is not available now");
 	return (struct session_refusal){ .stage = NULL };
 }

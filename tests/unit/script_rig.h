@@ -113,6 +113,14 @@ static inline void rig_init(struct rig *r)
 	r->conn.local_ip = STR("192.0.2.1");
 	r->conn.local_port = 25;
 	r->conn.helo = STR("client.example");
+	r->conn.tls = (struct policy_tls){
+		.version = STR("TLSv1.3"),
+		.cipher = STR("TLS_AES_128_GCM_SHA256"),
+		.name = STR("mx.example.com"),
+		.fingerprint = STR("00ff"),
+		.subject = STR("CN=client.example"),
+		.problem = STR("self-signed certificate"),
+	};
 	rig_tx(r);
 	log_sink(rig_log, r);
 }

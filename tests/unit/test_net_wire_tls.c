@@ -30,7 +30,7 @@ static int end(void **state)
 /* A secured connection, and OpenSSL's client at the peer's socket. */
 struct world {
 	struct side side;
-	struct bed_client client;
+	struct tls_client client;
 	unsigned secured;
 	bool pauses; /* in secured() */
 };
@@ -61,13 +61,13 @@ static void world_init(struct net_loop *loop, struct world *w, size_t in_max)
 			 0);
 	w->side.peer = ends[1];
 	CALL(w->side.c = net_conn_new(loop, ends[0], &o));
-	bed_client_init(&w->client);
-	bed_client_begin(&w->client);
+	tls_client_init(&w->client);
+	tls_client_begin(&w->client);
 }
 
 static void world_fini(struct net_loop *loop, struct world *w)
 {
-	bed_client_fini(&w->client);
+	tls_client_fini(&w->client);
 	side_over(loop, &w->side);
 }
 
@@ -82,7 +82,7 @@ static void secure(struct world *w)
 /* carry - between the client's memory and the socket; false: the connection is closed */
 static bool carry(struct world *w)
 {
-	struct str said = bed_client_say(&w->client);
+	struct str said = tls_client_say(&w->client);
 	static char heard[65536];
 	ssize_t n;
 
@@ -94,7 +94,7 @@ static bool carry(struct world *w)
 	}
 	n = recv(w->side.peer, heard, sizeof heard, 0);
 	if (n > 0)
-		bed_client_hear(&w->client, (struct str){ heard, (size_t)n });
+		tls_client_hear(&w->client, (struct str){ heard, (size_t)n });
 	return n != 0;
 }
 
@@ -216,7 +216,7 @@ TEST(the_last_words_and_the_farewell_leave_before_the_end)
 	UNTIL(loop, !carry(&w));
 	close(w.side.peer);
 	buf_fini(&w.side.got);
-	bed_client_fini(&w.client);
+	tls_client_fini(&w.client);
 }
 
 TEST(the_peer_s_farewell_is_its_end)
@@ -271,7 +271,7 @@ TEST(a_handshake_that_stalls_ends_by_the_deadline_and_its_close_does_not_wait)
 	CHECK(0, recv(w.side.peer, (char[8]){ 0 }, 8, 0) <= 0); /* not a word of it in plain text */
 	close(w.side.peer);
 	buf_fini(&w.side.got);
-	bed_client_fini(&w.client);
+	tls_client_fini(&w.client);
 }
 
 /* 4 MiB to a peer that reads nothing: the bound holds; when it reads, all of it comes. */

@@ -40,7 +40,7 @@ static int end(void **state)
 
 /* Both ends of one connection. */
 struct pair {
-	struct bed_client client;
+	struct tls_client client;
 	struct tls_context *context;
 	struct tls *tls;
 	struct buf plain, out; /* of the server */
@@ -57,7 +57,7 @@ static void pair_init(struct pair *p, const struct tls_options *o)
 	options.store = options.store ? options.store : store;
 	options.listener = options.listener.n ? options.listener : STR("mx");
 	p->context = bed_context(&options);
-	bed_client_init(&p->client);
+	tls_client_init(&p->client);
 	buf_init(&p->plain, 1 << 20);
 	buf_init(&p->out, 1 << 20);
 }
@@ -65,7 +65,7 @@ static void pair_init(struct pair *p, const struct tls_options *o)
 static void pair_fini(struct pair *p)
 {
 	tls_free(&p->tls);
-	bed_client_fini(&p->client);
+	tls_client_fini(&p->client);
 	tls_context_drop(&p->context);
 	buf_fini(&p->plain);
 	buf_fini(&p->out);
@@ -80,7 +80,7 @@ static void pair_begin(struct pair *p)
 	p->last = TLS_MORE;
 	buf_reset(&p->plain);
 	buf_reset(&p->out);
-	bed_client_begin(&p->client);
+	tls_client_begin(&p->client);
 }
 
 /* serve - show the server what was said, in steps; or let it go on where it had no room */
@@ -114,12 +114,12 @@ static size_t exchange(struct pair *p, char *got, size_t room)
 
 		if (n > 0)
 			have += (size_t)n;
-		said = bed_client_say(&p->client);
+		said = tls_client_say(&p->client);
 		if (said.n || p->last == TLS_ROOM)
 			serve(p, said);
 		if (n <= 0 && !said.n && !buf_len(&p->out))
 			return have;
-		bed_client_hear(&p->client, buf_str(&p->out));
+		tls_client_hear(&p->client, buf_str(&p->out));
 		buf_reset(&p->out);
 	}
 	fail_msg("they talk for ever");
@@ -257,7 +257,7 @@ TEST(small_buffers_only_take_longer)
 	assert_int_equal(SSL_write(p.client.ssl, back, sizeof back), sizeof back);
 	buf_fini(&p.plain);
 	buf_init(&p.plain, 1000);
-	for (struct str said = bed_client_say(&p.client); have < sizeof back;) {
+	for (struct str said = tls_client_say(&p.client); have < sizeof back;) {
 		enum tls_event e = tls_receive(p.tls, &said, &p.plain, &p.out);
 
 		CHECK(have, e == TLS_BYTES || e == TLS_ROOM);
@@ -284,12 +284,12 @@ TEST(a_goodbye_is_told_apart_from_a_cut)
 	pair_init(&p, &(struct tls_options){ 0 });
 	CHECK(0, shake(&p));
 	tls_close(p.tls, &p.out);
-	bed_client_hear(&p.client, buf_str(&p.out));
+	tls_client_hear(&p.client, buf_str(&p.out));
 	buf_reset(&p.out);
 	CHECK_INT(0, SSL_read(p.client.ssl, none, sizeof none), 0);
 	CHECK_INT(0, SSL_get_shutdown(p.client.ssl) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
 	(void)SSL_shutdown(p.client.ssl);
-	serve(&p, bed_client_say(&p.client));
+	serve(&p, tls_client_say(&p.client));
 	CHECK_INT(1, p.last, TLS_CLOSED);
 	pair_fini(&p);
 }
@@ -326,7 +326,7 @@ TEST(a_damaged_record_ends_it)
 	pair_init(&p, &(struct tls_options){ 0 });
 	CHECK(0, shake(&p));
 	assert_int_equal(SSL_write(p.client.ssl, "hello", 5), 5);
-	said = bed_client_say(&p.client);
+	said = tls_client_say(&p.client);
 	assert_true(said.n < sizeof copy);
 	memcpy(copy, said.p, said.n);
 	copy[said.n - 1] ^= 1;

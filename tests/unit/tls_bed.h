@@ -105,7 +105,7 @@ static inline struct tls_context *bed_context(const struct tls_options *o)
 
 /* ---- the client: OpenSSL over two memory BIOs */
 
-struct bed_client {
+struct tls_client {
 	SSL_CTX *ctx;
 	SSL *ssl;
 	BIO *from, *to;
@@ -114,24 +114,24 @@ struct bed_client {
 
 static int bed_ticket(SSL *ssl, SSL_SESSION *session)
 {
-	struct bed_client *c = SSL_get_app_data(ssl);
+	struct tls_client *c = SSL_get_app_data(ssl);
 
 	SSL_SESSION_free(c->session);
 	c->session = session;
 	return 1;
 }
 
-static inline void bed_client_init(struct bed_client *c)
+static inline void tls_client_init(struct tls_client *c)
 {
-	*c = (struct bed_client){ .ctx = SSL_CTX_new(TLS_client_method()) };
+	*c = (struct tls_client){ .ctx = SSL_CTX_new(TLS_client_method()) };
 	SSL_CTX_set_security_level(c->ctx, 0); /* what is refused, is refused by us */
 	SSL_CTX_set_min_proto_version(c->ctx, 0);
 	SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(c->ctx, bed_ticket);
 }
 
-/* bed_client_begin - a connection; options of the context are set before */
-static inline void bed_client_begin(struct bed_client *c)
+/* tls_client_begin - a connection; options of the context are set before */
+static inline void tls_client_begin(struct tls_client *c)
 {
 	if (c->ssl) /* else its session would count as broken, and not be resumed */
 		SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
@@ -145,7 +145,7 @@ static inline void bed_client_begin(struct bed_client *c)
 	SSL_set_app_data(c->ssl, c);
 }
 
-static inline void bed_client_fini(struct bed_client *c)
+static inline void tls_client_fini(struct tls_client *c)
 {
 	SSL_SESSION_free(c->session);
 	SSL_free(c->ssl);
@@ -153,8 +153,8 @@ static inline void bed_client_fini(struct bed_client *c)
 	ERR_clear_error();
 }
 
-/* bed_client_say - what it has to send now; dies with the next call */
-static inline struct str bed_client_say(struct bed_client *c)
+/* tls_client_say - what it has to send now; dies with the next call */
+static inline struct str tls_client_say(struct tls_client *c)
 {
 	static char text[256 * 1024];
 	int n = BIO_read(c->to, text, sizeof text);
@@ -162,7 +162,7 @@ static inline struct str bed_client_say(struct bed_client *c)
 	return (struct str){ text, n > 0 ? (size_t)n : 0 };
 }
 
-static inline void bed_client_hear(struct bed_client *c, struct str s)
+static inline void tls_client_hear(struct tls_client *c, struct str s)
 {
 	if (s.n)
 		assert_int_equal(BIO_write(c->from, s.p, (int)s.n), s.n);
