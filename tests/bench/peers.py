@@ -60,9 +60,13 @@ class Moongate(Peer):
             policy = self.folder / "policy" / "hold.lua"
             policy.write_text(HOLD_LUA)
             self.environment["MOONGATE_POLICY"] = str(policy)
+        self.prepare()
         self.process = Process([MOONGATE, "-c", RELAY, "serve", "--single"], self.folder / "log", self.meter, self.environment)
         until(lambda: self.process.check() or "moongate: ready" in self.process.tail(), f"ready: {self.process.tail()}", 30, 0.02)
         self.ready()
+
+    def prepare(self):
+        """What stands ready before it starts."""
 
     def metrics(self):
         done = subprocess.run([MOONGATE, "-c", RELAY, "metrics"], env=self.environment, capture_output=True, timeout=20, check=False,
@@ -138,6 +142,16 @@ anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
+
+
+class Sealed(Moongate):
+    """The same with a sealed spool."""
+    name = "sealed"
+
+    def prepare(self):
+        self.environment["MOONGATE_SPOOL_KEY"] = str(self.folder / "spool.key")
+        subprocess.run([MOONGATE, "-c", RELAY, "spool", "key", "new"], env=self.environment, check=True, capture_output=True,
+                       stdin=subprocess.DEVNULL)
 
 
 class Postfix(Peer):
