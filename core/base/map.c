@@ -58,14 +58,18 @@ uint64_t map_hash_fold(struct str key)
 
 void map_init(struct map *m)
 {
-	*m = (struct map){ calloc(BUCKETS_FIRST, sizeof *m->buckets), BUCKETS_FIRST - 1, 0 };
-	if (!m->buckets)
-		abort();
+	*m = (struct map){ .buckets = &m->first };
+}
+
+static void free_buckets(struct map *m)
+{
+	if (m->buckets != &m->first)
+		free(m->buckets);
 }
 
 void map_fini(struct map *m)
 {
-	free(m->buckets);
+	free_buckets(m);
 	*m = (struct map){ 0 };
 }
 
@@ -79,7 +83,7 @@ static void put_in(struct map_node **buckets, size_t mask, struct map_node *node
 
 static void grow(struct map *m)
 {
-	size_t mask = m->mask * 2 + 1;
+	size_t mask = m->mask ? m->mask * 2 + 1 : BUCKETS_FIRST - 1;
 	struct map_node **buckets = calloc(mask + 1, sizeof *buckets);
 
 	if (!buckets)
@@ -94,7 +98,7 @@ static void grow(struct map *m)
 			node = next;
 		}
 	}
-	free(m->buckets);
+	free_buckets(m);
 	m->buckets = buckets;
 	m->mask = mask;
 }

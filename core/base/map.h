@@ -19,15 +19,17 @@ struct map_node {
 
 struct map {
 	struct map_node **buckets;
-	size_t mask;            /* buckets - 1 */
+	size_t mask; /* buckets - 1 */
 	size_t count;
+	/* the only bucket of a small map: making one cannot fail, and it must not move */
+	struct map_node *first;
 };
 
 typedef bool map_match(const struct map_node *node, const void *key);
 
 void map_init(struct map *m);
 void map_fini(struct map *m);
-uint64_t map_hash(struct str key);                      /* keyed once per process */
+uint64_t map_hash(struct str key); /* keyed once per process */
 /* the same for both cases of an ASCII letter */
 uint64_t map_hash_fold(struct str key);
 void map_put(struct map *m, struct map_node *node, uint64_t hash);
