@@ -125,6 +125,7 @@ static int refuse_adopted(struct spool_file *f, struct fault *why)
 static int make_folders(struct spool *sp, struct fault *why)
 {
 	static const char *const folders[] = { "seg", "big", "corrupt" };
+	static const char *const synced[] = { ".", "seg", "big" };
 	struct spool_file *f = sp->file;
 
 	sp->lock = f->open(f, "LOCK", SPOOL_FILE_MAKE);
@@ -137,8 +138,11 @@ static int make_folders(struct spool *sp, struct fault *why)
 	for (size_t i = 0; i < COUNT(folders); i++)
 		if (f->mkdir(f, folders[i]) < 0)
 			return fault_sys(why, "making %s in the spool", folders[i]);
-	if (f->sync_dir(f, ".") < 0)
-		return fault_sys(why, "syncing the spool directory");
+	/* a process that was killed before its sync left names that only the cache knows: what is
+	 * written under them from now on must be found after a power cut */
+	for (size_t i = 0; i < COUNT(synced); i++)
+		if (f->sync_dir(f, synced[i]) < 0)
+			return fault_sys(why, "syncing the folder %s of the spool", synced[i]);
 	return 0;
 }
 
@@ -364,8 +368,12 @@ static int find_slots(struct recovery *y)
 	for (unsigned i = 0; i < 256; i++) {
 		char folder[8];
 
+		if (!(y->folders[i / 8] >> (i % 8) & 1))
+			continue;
 		snprintf(folder, sizeof folder, "big/%02x", i);
-		if (y->folders[i / 8] >> (i % 8) & 1 && f->list(f, folder, see_slot, y) < 0)
+		if (f->sync_dir(f, folder) < 0)
+			return fault_sys(y->why, "syncing %s", folder);
+		if (f->list(f, folder, see_slot, y) < 0)
 			return fault_sys(y->why, "reading the list of slots");
 	}
 	return y->failed;
