@@ -229,14 +229,20 @@ void spool_file_free(struct spool_file **f)
 	*f = NULL;
 }
 
+static bool is_interrupted(unsigned *times)
+{
+	return errno == EINTR && (*times)++ < SPOOL_FILE_INTERRUPTS;
+}
+
 int spool_file_read_all(struct spool_file *f, int fd, void *to, size_t n, uint64_t offset)
 {
+	unsigned interrupts = 0;
 	char *p = to;
 
 	while (n > 0) {
 		ssize_t got = f->read(f, fd, p, n, offset);
 
-		if (got < 0 && errno == EINTR)
+		if (got < 0 && is_interrupted(&interrupts))
 			continue;
 		if (got == 0)
 			errno = EIO;
@@ -251,12 +257,13 @@ int spool_file_read_all(struct spool_file *f, int fd, void *to, size_t n, uint64
 
 size_t spool_file_read_most(struct spool_file *f, int fd, void *to, size_t n, uint64_t offset)
 {
+	unsigned interrupts = 0;
 	size_t got = 0;
 
 	while (got < n) {
 		ssize_t more = f->read(f, fd, (char *)to + got, n - got, offset + got);
 
-		if (more < 0 && errno == EINTR)
+		if (more < 0 && is_interrupted(&interrupts))
 			continue;
 		if (more <= 0)
 			break;
@@ -267,13 +274,14 @@ size_t spool_file_read_most(struct spool_file *f, int fd, void *to, size_t n, ui
 
 int spool_file_write_all(struct spool_file *f, int fd, const void *from, size_t n, uint64_t offset)
 {
+	unsigned interrupts = 0;
 	const char *p = from;
 
 	while (n > 0) {
 		struct iovec v = { (void *)(uintptr_t)p, n };
 		ssize_t put = f->write(f, fd, &v, 1, offset);
 
-		if (put < 0 && errno == EINTR)
+		if (put < 0 && is_interrupted(&interrupts))
 			continue;
 		if (put == 0)
 			errno = ENOSPC;

@@ -61,6 +61,9 @@ struct spool_file {
 struct spool_file *spool_file_new(const char *dir, bool make, struct fault *why);
 void spool_file_free(struct spool_file **f);
 
+/* of one read or write; then it has failed: a thread of the spool does not spin */
+#define SPOOL_FILE_INTERRUPTS 100
+
 /* spool_file_read_all - n bytes or -1; the end of the file before that is EIO */
 int spool_file_read_all(struct spool_file *f, int fd, void *to, size_t n, uint64_t offset);
 /* spool_file_read_most - as much of n bytes as there is: a record near the end of its file is
