@@ -16,9 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
+#include "kept_pages.h"
 #include "rnd.h"
 #include "spool_prefix.h"
 #include "spool_record.h"
@@ -57,44 +57,6 @@ static void fail(const char *what)
 	printf("not ok model: %s\n  script \"%s\", power off at call %u, kept %016llx\n", what,
 	       script_now, call_now, (unsigned long long)keep_now);
 	exit(1);
-}
-
-/* The windows of a spool are many pages, and a state lives a millisecond: they are kept, dirty, for
- * the next one. */
-
-enum { KEPT = 16 };
-
-static struct {
-	void *p;
-	size_t n;
-} kept[KEPT];
-
-void *__real_mmap(void *where, size_t n, int prot, int flags, int fd, off_t offset);
-int __real_munmap(void *p, size_t n);
-void *__wrap_mmap(void *where, size_t n, int prot, int flags, int fd, off_t offset);
-int __wrap_munmap(void *p, size_t n);
-
-void *__wrap_mmap(void *where, size_t n, int prot, int flags, int fd, off_t offset)
-{
-	for (unsigned i = 0; i < KEPT; i++)
-		if (kept[i].p && kept[i].n == n) {
-			void *p = kept[i].p;
-
-			kept[i].p = NULL;
-			return p;
-		}
-	return __real_mmap(where, n, prot, flags, fd, offset);
-}
-
-int __wrap_munmap(void *p, size_t n)
-{
-	for (unsigned i = 0; i < KEPT; i++)
-		if (!kept[i].p) {
-			kept[i].p = p;
-			kept[i].n = n;
-			return 0;
-		}
-	return __real_munmap(p, n);
 }
 
 /* The same script makes the same bytes. */
@@ -457,6 +419,20 @@ static void interrupted(uint64_t keep, unsigned calls)
 	open_scene(&probe);
 }
 
+/* killed - the process alone dies at that call: the cache outlives it, also what its next sync would
+ * have made durable; what is accepted after that must survive a power cut */
+static void killed(uint64_t keep)
+{
+	copy(&probe, &at);
+	world_kill(&probe.w);
+	open_scene(&probe);
+	send(&probe, 700);
+	send_slot(&probe);
+	settle(&probe);
+	world_crash(&probe.w, keep);
+	open_scene(&probe);
+}
+
 static void after(uint64_t keep)
 {
 	crashes++;
@@ -487,6 +463,8 @@ static void crash_at(const char *script, unsigned call, unsigned samples, uint64
 	call_now = call;
 	run(script, call, &before);
 	copy(&at, &now);
+	keep_now = 0;
+	killed(0);
 	all_ways(samples, seed);
 }
 
@@ -556,7 +534,7 @@ int main(int argc, char **argv)
 	struct part part = { (unsigned)option(argc, argv, "--part", 0),
 			     (unsigned)option(argc, argv, "--of", 1) };
 	unsigned long long most =
-		option(argc, argv, "--states", is_long ? 10000000 / part.of : 60000);
+		option(argc, argv, "--states", is_long ? 10000000 / part.of : 40000);
 	uint64_t seed = option(argc, argv, "--seed", 1), first = seed;
 	double began = seconds();
 	char script[SCRIPT_MAX] = "";

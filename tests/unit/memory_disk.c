@@ -21,6 +21,8 @@ static struct memory_disk *disk_of(struct spool_file *f)
 	return container_of(f, struct memory_disk, file);
 }
 
+static bool is_next_short; /* the call under way does half of it */
+
 /* enter - every call comes through here: 0, or -1 with errno when it must fail */
 static int enter(struct memory_disk *d, bool is_sync)
 {
@@ -34,14 +36,20 @@ static int enter(struct memory_disk *d, bool is_sync)
 		errno = EIO;
 		return -1;
 	}
+	is_next_short = false;
 	if (d->fail_at == 0 || (d->fails_syncs_only && !is_sync))
 		return 0;
 	n = d->fails_syncs_only ? d->syncs : d->calls;
-	if (n == d->fail_at || (d->fails_for_ever && n > d->fail_at)) {
-		errno = d->fail_errno;
-		return -1;
-	}
-	return 0;
+	is_next_short = n == d->fail_at || (d->fails_for_ever && n > d->fail_at);
+	if (!is_next_short || d->fails_short)
+		return 0;
+	errno = d->fail_errno;
+	return -1;
+}
+
+static size_t shorten(const struct memory_disk *d, size_t n)
+{
+	return d->fails_short && is_next_short ? (n + 1) / 2 : n;
 }
 
 static struct memory_file *file_of(int fd)
@@ -192,6 +200,7 @@ static ssize_t do_read(struct spool_file *f, int fd, void *to, size_t n, uint64_
 		return 0;
 	if (n > m->size - offset)
 		n = m->size - offset;
+	n = shorten(disk_of(f), n);
 	memcpy(to, m->now + offset, n);
 	return (ssize_t)n;
 }
@@ -227,6 +236,7 @@ static ssize_t do_write(struct spool_file *f, int fd, const struct iovec *v, int
 		return -1;
 	for (int i = 0; i < n; i++)
 		total += v[i].iov_len;
+	total = shorten(d, total);
 	if (offset + total > m->size) {
 		uint64_t more = offset + total - m->size;
 
@@ -236,10 +246,13 @@ static ssize_t do_write(struct spool_file *f, int fd, const struct iovec *v, int
 		}
 		d->space -= more;
 	}
-	for (int i = 0; i < n; i++) {
-		if (v[i].iov_len > 0)
-			put(m, v[i].iov_base, v[i].iov_len, offset);
-		offset += v[i].iov_len;
+	for (size_t left = total; left > 0; v++) {
+		size_t part = v->iov_len < left ? v->iov_len : left;
+
+		if (part > 0)
+			put(m, v->iov_base, part, offset);
+		offset += part;
+		left -= part;
 	}
 	return (ssize_t)total;
 }

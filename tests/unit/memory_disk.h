@@ -32,6 +32,7 @@ struct memory_disk {
 	bool is_off;
 	unsigned fail_at;    /* that call fails; 0: none */
 	bool fails_for_ever; /* and all after it */
+	bool fails_short;    /* instead of failing, reads and writes do half of it */
 	int fail_errno;
 	bool fails_syncs_only; /* fail_at counts syncs */
 	/* what a failed sync should have written is on the disk all the same */
