@@ -21,6 +21,31 @@ void spool_slot_path(char path[24], unsigned number)
 	snprintf(path, 24, "big/%02x/%04x", (number - 1) >> 8 & 0xff, number & 0xffff);
 }
 
+static void see_damage(void *arg, const struct spool_damage *d)
+{
+	struct spool_replay *r = arg;
+
+	r->damages++;
+	r->segments[r->walking].is_damaged = true;
+	if (r->damage)
+		r->damage(r->arg, d);
+}
+
+void spool_replay_damaged(struct spool_replay *r, struct spool_span span, const char *what)
+{
+	see_damage(r, &(struct spool_damage){ r->walking, span.offset, span.size, what, NULL });
+}
+
+/* miss - a segment has its header before anything is said about it, and never an older one again */
+static void miss(struct spool_replay *r, unsigned number)
+{
+	struct spool_damage d = { .segment = number, .what = "it is lost, or of an earlier time" };
+
+	if (!r->is_first_look && !r->segments[number].is_missed)
+		see_damage(r, &d);
+	r->segments[number].is_missed |= !r->is_first_look;
+}
+
 /* What records say */
 
 static struct spool_replay_segment *segment_of(struct spool_replay *r, uint32_t number,
@@ -31,10 +56,11 @@ static struct spool_replay_segment *segment_of(struct spool_replay *r, uint32_t 
 	if (number == 0 || number > r->nsegments)
 		return NULL;
 	s = &r->segments[number];
-	return s->state >= SPOOL_REPLAY_FREE && s->state != SPOOL_REPLAY_BROKEN &&
-			       s->header.epoch == epoch
-		       ? s
-		       : NULL;
+	if (s->state == SPOOL_REPLAY_BROKEN)
+		return NULL;
+	if (s->state < SPOOL_REPLAY_FREE || s->header.epoch < epoch)
+		miss(r, number);
+	return s->state >= SPOOL_REPLAY_FREE && s->header.epoch == epoch ? s : NULL;
 }
 
 static void fail(struct spool_replay *r, const char *what)
@@ -243,21 +269,6 @@ static void see(void *arg, const struct spool_record *sealed, uint64_t offset)
 	}
 }
 
-static void see_damage(void *arg, const struct spool_damage *d)
-{
-	struct spool_replay *r = arg;
-
-	r->damages++;
-	r->segments[r->walking].is_damaged = true;
-	if (r->damage)
-		r->damage(r->arg, d);
-}
-
-void spool_replay_damaged(struct spool_replay *r, struct spool_span span, const char *what)
-{
-	see_damage(r, &(struct spool_damage){ r->walking, span.offset, span.size, what, NULL });
-}
-
 /* Opening */
 
 static void see_name(void *arg, const char *name)
@@ -342,6 +353,9 @@ static void open_segment(struct spool_replay *r, unsigned number)
 		take_key(r, s);
 		if (s->header.epoch > r->epoch)
 			r->epoch = s->header.epoch;
+		if (s->size < SPOOL_PIECE && s->size < s->header.size) /* it never gets shorter */
+			spool_replay_damaged(r, (struct spool_span){ (uint32_t)s->size, 1 },
+					     "it is too short");
 	} else if (is_blank(r, s)) {
 		s->state = SPOOL_REPLAY_RAW;
 	} else {

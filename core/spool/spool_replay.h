@@ -25,8 +25,9 @@
 #include "spool_vault.h"
 #include "spool_walk.h"
 
-#define SPOOL_SEGMENTS_MAX 65535      /* numbers start with 1 */
-#define SPOOL_SEGMENT_MAX  (1u << 30) /* bytes of one */
+#define SPOOL_SEGMENTS_MAX 65535       /* numbers start with 1 */
+#define SPOOL_SEGMENT_MAX  (1u << 30)  /* bytes of one */
+#define SPOOL_PIECE        (16u << 20) /* of a longer one so much is there before it serves */
 #define SPOOL_SLOTS_MAX    65535
 
 enum spool_replay_state {
@@ -65,6 +66,7 @@ struct spool_replay_segment {
 	uint8_t *holders;
 	bool is_damaged;
 	bool is_suspect; /* it ends with an ABORT: a sync of it failed */
+	bool is_missed; /* others speak of it, and it is not there */
 	/* not to be reused: what cannot be read now may be read another day */
 	bool is_pinned;
 };

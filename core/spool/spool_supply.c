@@ -14,7 +14,8 @@
  * spool says "ready" after 16 MiB, not after 128. The rest is filled while it serves, some pieces
  * ahead of the tail: a spool takes the disk it needs, and what waits for a piece waits for a small
  * one. A piece holds the largest batch. Once filled a segment stays so. */
-#define PIECE (2 * (uint64_t)SPOOL_BODY_MAX)
+#define PIECE (uint64_t) SPOOL_PIECE
+_Static_assert(SPOOL_PIECE >= 2 * SPOOL_BODY_MAX, "a piece holds the largest batch");
 #define AHEAD (3 * PIECE)
 #define ZEROS (256 * 1024)
 /* a segment of n bytes takes at most n / ORDINAL_BYTES messages: that bounds its bitmaps */

@@ -53,10 +53,11 @@ static bool head_at(struct spool_walk *w, uint64_t offset, struct spool_head *he
 	       spool_round(head->length, SPOOL_BLOCK) <= SPOOL_BATCH_MAX;
 }
 
-/* find_head - the next batch at or behind `offset`; 0: none */
-static uint64_t find_head(struct spool_walk *w, uint64_t offset, struct spool_head *head)
+/* find_head - the next batch at or behind `offset` and before `upto`; 0: none */
+static uint64_t find_head(struct spool_walk *w, uint64_t offset, uint64_t upto,
+			  struct spool_head *head)
 {
-	for (; offset + SPOOL_BATCH_HEAD <= w->size; offset += SPOOL_BLOCK)
+	for (; offset + SPOOL_BATCH_HEAD <= upto; offset += SPOOL_BLOCK)
 		if (head_at(w, offset, head))
 			return offset;
 	return 0;
@@ -155,7 +156,7 @@ static void salvage(struct spool_walk *w, uint64_t from, uint64_t to)
 /* proof - a later batch whose writer knew that everything before it was synced; 0: there is none */
 static uint64_t proof(struct spool_walk *w, uint64_t offset, struct spool_head *next)
 {
-	while ((offset = find_head(w, offset, next)) != 0) {
+	while ((offset = find_head(w, offset, w->size, next)) != 0) {
 		if (next->durable_upto >= next->lsn ||
 		    (w->lsn_next > 0 && next->durable_upto > w->lsn_next))
 			return offset;
@@ -200,13 +201,15 @@ static void begin(struct spool_walk *w)
 
 bool spool_walk_first(struct spool_walk *w)
 {
+	uint64_t upto = w->stride < w->size ? w->stride : w->size, at;
 	struct spool_head head;
 
 	begin(w);
-	if (!head_at(w, SPOOL_BLOCK, &head))
+	at = find_head(w, SPOOL_BLOCK, upto, &head);
+	if (at == 0)
 		return false;
-	if (batch_is_whole(w, SPOOL_BLOCK, &head))
-		deliver_batch(w, SPOOL_BLOCK, &head);
+	if (at == SPOOL_BLOCK && batch_is_whole(w, at, &head))
+		deliver_batch(w, at, &head);
 	w->lsn_first = head.lsn;
 	return true;
 }

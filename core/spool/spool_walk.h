@@ -56,8 +56,8 @@ struct spool_walk {
 	size_t window_n;
 };
 
-/* spool_walk_first - look at the first batch only: its records to record(), lsn_first. False: there
- * is none that counts. */
+/* spool_walk_first - look at the first batch only: its records to record(), lsn_first (that of
+ * another one near by, when it is damaged). False: there is none that counts. */
 bool spool_walk_first(struct spool_walk *w);
 void spool_walk(struct spool_walk *w);
 
