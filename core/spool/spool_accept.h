@@ -50,7 +50,7 @@ struct spool_accept {
 	uint64_t body_length;        /* decoded; the encoder adds up the extents */
 	uint32_t slot;               /* number, 0: none */
 	uint64_t slot_length;        /* of the body in it */
-	uint8_t slot_sum[SPOOL_SUM]; /* BLAKE2b of the slot's bytes, sealed or not */
+	uint8_t slot_sum[SPOOL_SUM]; /* of the slot's bytes as they are stored: spool_sum */
 	bool is_slot_sealed;
 	const unsigned char *slot_key; /* SPOOL_SLOT_KEY bytes, when it is sealed */
 };

@@ -1,9 +1,10 @@
 /* What lives: the messages whose records and slots are there, with their latest state. */
 #include "spool_replay_core.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "spool_stream.h"
 
 enum { SUM_CHUNK = 256 * 1024 };
 
@@ -70,20 +71,20 @@ static const char *sum_slot(struct spool_replay *r, int fd, const struct spool_a
 {
 	uint64_t length = stored_length(a);
 	unsigned char sum[SPOOL_SUM], *chunk = malloc(SUM_CHUNK);
-	crypto_generichash_state hash;
+	struct spool_sum slot;
 	uint64_t at = 0;
 
-	crypto_generichash_init(&hash, NULL, 0, SPOOL_SUM);
+	spool_sum_init(&slot, a->is_slot_sealed);
 	while (chunk && at < length) {
 		size_t n = length - at < SUM_CHUNK ? (size_t)(length - at) : SUM_CHUNK;
 
 		if (spool_file_read_all(r->file, fd, chunk, n, at) < 0)
 			break;
-		crypto_generichash_update(&hash, chunk, n);
+		spool_sum_add(&slot, chunk, n);
 		at += n;
 	}
 	free(chunk);
-	crypto_generichash_final(&hash, sum, sizeof sum);
+	spool_sum_final(&slot, sum);
 	if (at < length)
 		return "its slot cannot be read";
 	return memcmp(sum, a->slot_sum, sizeof sum) == 0 ? NULL : "its slot holds other bytes";

@@ -70,7 +70,7 @@ static int write_some(struct spool_slot *slot)
 		return -1;
 	if (!slot->is_last)
 		return f->push(f, slot->fd, slot->written, slot->upto - slot->written) < 0 ? -1 : 0;
-	spool_stream_sum(slot->stream, slot->sum);
+	spool_sum_final(&slot->stream->sum, slot->sum);
 	return f->sync(f, slot->fd);
 }
 
@@ -230,7 +230,7 @@ struct spool_slot *spool_slot_open(struct spool *sp, void (*moved)(void *arg), v
 	sp->slots.free--;
 	slot->stream = (struct spool_stream *)(void *)sp->slots.windows +
 		       sp->slots.streams[--sp->slots.nstreams];
-	spool_stream_init(slot->stream);
+	spool_stream_init(slot->stream, sp->o.is_sealing);
 	slot->length = slot->written = 0;
 	slot->moved = moved;
 	slot->arg = arg;

@@ -11,9 +11,33 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-void spool_stream_init(struct spool_stream *s)
+void spool_sum_init(struct spool_sum *s, bool is_sealed)
 {
+	s->is_sealed = is_sealed;
+	s->crc = 0;
 	crypto_generichash_init(&s->hash, NULL, 0, SPOOL_SUM);
+}
+
+void spool_sum_add(struct spool_sum *s, const void *bytes, size_t n)
+{
+	if (s->is_sealed)
+		s->crc = crc32c(s->crc, bytes, n);
+	else
+		crypto_generichash_update(&s->hash, bytes, n);
+}
+
+void spool_sum_final(struct spool_sum *s, uint8_t sum[SPOOL_SUM])
+{
+	memset(sum, 0, SPOOL_SUM);
+	if (s->is_sealed)
+		spool_put32((char *)sum, s->crc);
+	else
+		crypto_generichash_final(&s->hash, sum, SPOOL_SUM);
+}
+
+void spool_stream_init(struct spool_stream *s, bool is_sealed)
+{
+	spool_sum_init(&s->sum, is_sealed);
 }
 
 void spool_stream_put(struct spool_stream *s, bool is_sealed, uint64_t at, struct str bytes)
@@ -44,7 +68,7 @@ static int write_out(struct spool_stream *s, const struct spool_stretch *w, stru
 {
 	if (spool_file_write_all(w->file, w->fd, bytes.p, bytes.n, at) < 0)
 		return -1;
-	crypto_generichash_update(&s->hash, (const unsigned char *)bytes.p, bytes.n);
+	spool_sum_add(&s->sum, bytes.p, bytes.n);
 	return 0;
 }
 
@@ -94,9 +118,4 @@ static int write_sealed(struct spool_stream *s, const struct spool_stretch *w)
 int spool_stream_write(struct spool_stream *s, const struct spool_stretch *w)
 {
 	return w->key ? write_sealed(s, w) : write_plain(s, w);
-}
-
-void spool_stream_sum(struct spool_stream *s, uint8_t sum[SPOOL_SUM])
-{
-	crypto_generichash_final(&s->hash, sum, SPOOL_SUM);
 }

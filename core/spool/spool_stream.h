@@ -20,8 +20,20 @@
 
 #define SPOOL_STREAM_UNITS (SPOOL_SLOT_WINDOW / SPOOL_UNIT)
 
-struct spool_stream {
+/* Of the stored bytes of a slot. A sealed one has its authenticators: against accidents, and for
+ * who has no key, a CRC32C is enough and costs nothing. */
+struct spool_sum {
+	bool is_sealed;
+	uint32_t crc;
 	crypto_generichash_state hash;
+};
+
+void spool_sum_init(struct spool_sum *s, bool is_sealed);
+void spool_sum_add(struct spool_sum *s, const void *bytes, size_t n);
+void spool_sum_final(struct spool_sum *s, uint8_t sum[SPOOL_SUM]);
+
+struct spool_stream {
+	struct spool_sum sum;
 	char ring[SPOOL_STREAM_UNITS * SPOOL_UNIT_STORED];
 };
 
@@ -34,12 +46,11 @@ struct spool_stretch { /* what is written at once */
 	bool is_last;
 };
 
-void spool_stream_init(struct spool_stream *s);
+void spool_stream_init(struct spool_stream *s, bool is_sealed);
 /* at that place of the body */
 void spool_stream_put(struct spool_stream *s, bool is_sealed, uint64_t at, struct str bytes);
 /* how far a body of that length, which may go on, can be written */
 uint64_t spool_stream_ready(bool is_sealed, uint64_t length);
 int spool_stream_write(struct spool_stream *s, const struct spool_stretch *w);
-void spool_stream_sum(struct spool_stream *s, uint8_t sum[SPOOL_SUM]);
 
 #endif
