@@ -52,6 +52,7 @@ static const struct route {
 	{ "reload", SOURCE_MASTER, false },    { "drain", SOURCE_MASTER, false },
 	{ "policy", SOURCE_MASTER, false },    { "queue", SOURCE_SPOOL, false },
 	{ "quarantine", SOURCE_SPOOL, false }, { "spool", SOURCE_MASTER, true },
+	{ "upgrade", SOURCE_MASTER, false },
 };
 
 /* ---- flow ----------------------------------------------------------------------------------- */
@@ -365,6 +366,11 @@ void admin_control_listen(struct admin_control *a, int fd)
 {
 	net_listen_close(&a->listen);
 	a->listen = net_listen_new(a->loop, fd, accepted, a);
+}
+
+void admin_control_deafen(struct admin_control *a)
+{
+	net_listen_close(&a->listen);
 }
 
 void admin_control_free(struct admin_control **a)

@@ -42,6 +42,7 @@ struct admin_control *admin_control_new(struct net_loop *loop, const struct admi
 					void *owner);
 /* Takes a listening socket, which replaces the former; an accepted one. */
 void admin_control_listen(struct admin_control *a, int fd);
+void admin_control_deafen(struct admin_control *a); /* nobody new; clients stay */
 void admin_control_accept(struct admin_control *a, int fd);
 /* A piece of an answer: code ADMIN_MORE, or the exit code with the last. Unknown tags are
  * ignored. */

@@ -17,6 +17,7 @@ const struct cli_command cli_commands[] = {
 	{ "status",  NULL,       "",                  0, 0, NULL,        "what runs, since when, under which rules", cli_ask },
 	{ "metrics", NULL,       "",                  0, 0, NULL,        "counters and times of all processes, as Prometheus reads them", cli_ask },
 	{ "version", NULL,       "",                  0, 0, NULL,        "of this program", cli_version },
+	{ "upgrade", NULL,       "",                  0, 0, NULL,        "the program that lies in our place now takes over, or everything stays", cli_ask },
 	{ "drain",   NULL,       "",                  0, 0, NULL,        "accept nothing more, finish what runs, stop", cli_ask },
 	{ "policy",  "list",     "",                  0, 0, NULL,        "the generations of rules: the active one, and those to go back to", cli_ask },
 	{ "policy",  "order",    "",                  0, 0, NULL,        "which handlers run, hook by hook, in their order", cli_ask },
@@ -47,6 +48,7 @@ const struct cli_command cli_commands[] = {
 	{ "spool",   "key",      "new|rotate|status [FILE|DIR]", 1, 2, NULL, "keys of a sealed spool: the first one; another one from now on; which is in use", cli_spool_key },
 	{ "help",    NULL,       "[COMMAND|settings]",0, 2, NULL,        "this, more about one command, or all settings", cli_help },
 	{ "role",    NULL,       "NAME INDEX",        2, 2, NULL,        NULL, cli_role },
+	{ "successor", NULL,     "",                  0, 0, NULL,        NULL, cli_successor },
 };
 /* clang-format on */
 
@@ -256,7 +258,7 @@ int cli_parse(struct cli *c, int argc, char *const *argv, struct buf *out)
 	unsigned used = 0;
 	int n, code;
 
-	*c = (struct cli){ .settings = CLI_SETTINGS };
+	*c = (struct cli){ .program = argv[0], .settings = CLI_SETTINGS };
 	if (argc > CLI_ARGS) {
 		(void)buf_add(out, STR("moongate: too many words\n"));
 		return EX_USAGE;

@@ -29,6 +29,7 @@
 struct cli_command;
 
 struct cli {
+	const char *program;  /* as it was called */
 	const char *settings; /* -c, or CLI_SETTINGS */
 	const char *control;  /* --control, or NULL: what the settings say */
 	const char *key;      /* --key: of a sealed spool, or NULL: what the settings say */
@@ -68,6 +69,7 @@ bool cli_control_path(const struct cli *c, char *path, size_t size);
 
 int cli_serve(const struct cli *c);
 int cli_role(const struct cli *c);
+int cli_successor(const struct cli *c);
 int cli_check(const struct cli *c);
 int cli_version(const struct cli *c);
 int cli_help(const struct cli *c);

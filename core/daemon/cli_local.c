@@ -22,7 +22,15 @@
 
 int cli_serve(const struct cli *c)
 {
-	return master_serve(c->settings, c->single);
+	return master_serve(
+		&(struct master_options){ .settings_path = c->settings, .program = c->program });
+}
+
+/* cli_successor - a running master's word to the next program: descriptor 3 leads to it */
+int cli_successor(const struct cli *c)
+{
+	return master_serve(&(struct master_options){
+		.settings_path = c->settings, .program = c->program, .is_successor = true });
 }
 
 /* cli_role - the master's own word to itself: descriptor 3 is the link, or nothing works */

@@ -59,27 +59,46 @@ void master_ready(struct master_role *r)
 {
 	struct master *m = r->master;
 
-	if (r->kind == ROLE_EDGE)
+	if (r->kind == ROLE_EDGE && !m->is_held)
 		master_listen_give(m, r);
-	if (m->announced || !master_all_ready(m))
+	master_successor_ready(m);
+	master_announce(m);
+}
+
+void master_announce(struct master *m)
+{
+	if (m->announced || m->is_held || m->phase != MASTER_STARTING || !master_all_ready(m))
 		return;
 	m->announced = true;
 	m->phase = MASTER_SERVING;
 	dprintf(STDERR_FILENO, "moongate: ready\n");
 	notify("READY=1\nSTATUS=serving\n");
+	master_successor_serving(m);
+}
+
+static bool any_alive(const struct master *m)
+{
+	for (unsigned i = 0; i < m->nroles; i++)
+		if (m->roles[i].pid > 0)
+			return true;
+	return false;
 }
 
 void master_stop(struct master *m, int exit_code)
 {
 	if (m->phase == MASTER_STOPPING)
 		return;
+	master_upgrade_cancel(m);
 	m->phase = MASTER_STOPPING;
 	m->exit_code = exit_code;
-	notify("STOPPING=1\n");
+	if (!m->is_succeeded)
+		notify("STOPPING=1\n");
 	for (unsigned i = 0; i < m->nroles; i++)
 		net_timer_stop(&m->roles[i].restart);
 	master_tell_all(m, ROLE_KINDS, WORD_STOP);
 	net_timer_start(&m->deadline, MASTER_STOP);
+	if (!any_alive(m))
+		net_loop_stop(m->loop);
 }
 
 static bool all_idle(const struct master *m, enum role_kind kind)
@@ -109,6 +128,7 @@ void master_drain(struct master *m)
 {
 	if (m->phase >= MASTER_DRAINING)
 		return;
+	master_upgrade_cancel(m);
 	m->phase = MASTER_DRAINING;
 	m->draining = ROLE_EDGE;
 	for (unsigned i = 0; i < m->nlisteners; i++)
@@ -156,14 +176,17 @@ void master_word(struct master_role *r, const struct role_message *word)
 		master_ready(r);
 	} else if (word->word == WORD_WAITING) {
 		r->state = MASTER_ROLE_WAITING;
+		master_successor_ready(m);
 	} else if (word->word == WORD_IDLE) {
 		r->is_idle = true;
 		drain_on(m);
+		master_upgrade_idle(r);
 	} else if (word->word == WORD_PREPARED || (word->word == WORD_FAILED && word->a)) {
 		master_reload_word(r, word);
 	} else if (word->word == WORD_FAILED) {
 		dprintf(STDERR_FILENO, "moongate: %s %u: %.*s\n", role_name[r->kind], r->index,
 			STR_ARG(word->text));
+		master_successor_refuse(m, word->text);
 	} else if (word->word == WORD_REQUEST && r->kind == ROLE_CONTROL) {
 		master_request(m, word);
 	} else if (word->word == WORD_BROKEN) {
@@ -173,20 +196,13 @@ void master_word(struct master_role *r, const struct role_message *word)
 	}
 }
 
-static bool any_alive(const struct master *m)
-{
-	for (unsigned i = 0; i < m->nroles; i++)
-		if (m->roles[i].pid > 0)
-			return true;
-	return false;
-}
-
 static void reap(struct master *m)
 {
 	int status, pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		master_role_ended(m, pid, status);
+		if (!master_upgrade_reaped(m, pid, status))
+			master_role_ended(m, pid, status);
 	drain_on(m);
 	if (m->phase == MASTER_STOPPING && !any_alive(m))
 		net_loop_stop(m->loop);
@@ -214,6 +230,9 @@ static void signalled(struct net_watch *w, int events)
 			break;
 		case SIGUSR1:
 			master_tell_all(m, ROLE_CONTROL, WORD_REOPEN);
+			break;
+		case SIGUSR2:
+			master_upgrade_begin(m, 0, false);
 			break;
 		}
 }
@@ -253,12 +272,12 @@ static int load(struct master *m, struct fault *why)
 		continue; /* its one message fits the socket's buffer: it ends by itself */
 	memory = loader_collect(fd, &errors);
 	close(fd);
-	if (memory >= 0)
+	if (memory >= 0) {
 		m->history[0] = master_snapshot_take(memory, m->next_number++, why);
-	else
-		fault_set(why, "%.*s", STR_ARG(str_trim(buf_str(&errors))));
-	if (memory < 0)
+	} else { /* all of them, which no fault has room for */
 		dprintf(STDERR_FILENO, "%.*s", STR_ARG(buf_str(&errors)));
+		master_successor_refuse(m, buf_str(&errors));
+	}
 	buf_fini(&errors);
 	if (m->history[0])
 		rc = 0;
@@ -298,7 +317,9 @@ static void add_roles(struct master *m)
  */
 static int listen_patiently(struct master *m, const struct settings *s, struct fault *why)
 {
-	for (unsigned i = 0; i < LISTEN_TRIES; i++) {
+	unsigned tries = m->is_successor ? 1 : LISTEN_TRIES; /* that one hands them over */
+
+	for (unsigned i = 0; i < tries; i++) {
 		if (master_listen_open(m, s, why) == 0 && master_listen_control(m, s, why) == 0)
 			return 0;
 		(void)poll(NULL, 0, LISTEN_WAIT_MS);
@@ -313,9 +334,13 @@ static int boot(struct master *m, struct fault *why)
 	m->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	if (m->exe < 0)
 		return fault_sys(why, "cannot open our own program");
+	if (m->is_successor && master_successor_inherit(m, why) < 0)
+		return -1;
 	if (load(m, why) < 0)
 		return -1;
 	s = &m->history[0]->settings;
+	if (m->is_successor && master_successor_check(m, s, why) < 0)
+		return -1;
 	if (master_keys_read(m, s, why) < 0 || privilege_prepare(s, why) < 0 ||
 	    listen_patiently(m, s, why) < 0 || privilege_drop(s, why) < 0)
 		return -1;
@@ -351,16 +376,31 @@ static void allow_descriptors(void)
 	}
 }
 
-int master_serve(const char *settings_path, bool single)
+/* find_program - where the next version will lie: as we were called, or where we lie now */
+static void find_program(struct master *m, const char *program)
+{
+	ssize_t n;
+
+	if (strchr(program, '/')) {
+		str_copy(m->program, sizeof m->program, str_of(program));
+		return;
+	}
+	n = readlink("/proc/self/exe", m->program, sizeof m->program - 1);
+	m->program[n > 0 ? n : 0] = '\0';
+}
+
+int master_serve(const struct master_options *o)
 {
 	static struct master m;
 	struct fault why = { 0 };
 
-	(void)single;
-	m = (struct master){ .settings_path = settings_path,
+	m = (struct master){ .settings_path = o->settings_path,
+			     .is_successor = o->is_successor,
+			     .is_held = o->is_successor,
 			     .next_number = 1,
 			     .control_fd = -1,
 			     .started_us = clock_wall() };
+	find_program(&m, o->program);
 	allow_descriptors();
 	rnd_init();
 	m.secrets = sodium_malloc(sizeof *m.secrets);
@@ -373,14 +413,18 @@ int master_serve(const char *settings_path, bool single)
 	net_timer_init(&m.tick, m.loop, every_second);
 	net_timer_init(&m.deadline, m.loop, deadline_passed);
 	if (boot(&m, &why) < 0) {
-		if (m.history[0])
+		if (why.text[0]) {
 			dprintf(STDERR_FILENO, "moongate: %s\n", why.text);
+			master_successor_refuse(&m, str_of(why.text));
+		}
 		leave(&m);
 		return 78;
 	}
 	log_sink(event_to_control, &m);
 	for (unsigned i = 0; i < m.nroles; i++)
 		master_role_start(&m.roles[i]);
+	if (m.is_successor)
+		master_successor_watch(&m);
 	every_second(&m.tick);
 	net_loop_run(m.loop);
 	leave(&m);

@@ -9,7 +9,8 @@
  *             committed.
  * Invariants  a reload changes every role or none. A role that (re)starts gets the committed
  *             snapshot. The master never waits.
- * Read next   master_role.c starts and watches; master_reload.c changes the rules; master_request.c
+ * Read next   master_role.c starts and watches; master_reload.c changes the rules; master_upgrade.c
+ *             hands over to a new program, master_successor.c takes over; master_request.c
  *             answers the operator.
  */
 #ifndef MASTER_H
@@ -32,7 +33,9 @@
 #define MASTER_LOAD                                                                                \
 	(60 * CLOCK_SECOND) /* for the loader: it has CPU time of its own to be cut by */
 #define MASTER_LOCK (10 * CLOCK_SECOND) /* for the spool's lock: longer than ROLE_ORPHAN */
-#define MASTER_STOP (3 * CLOCK_SECOND)  /* from STOP to SIGKILL */
+/* the same, as a successor: as long as the predecessor takes */
+#define MASTER_LOCK_SUCCESSOR (180 * CLOCK_SECOND)
+#define MASTER_STOP           (3 * CLOCK_SECOND) /* from STOP to SIGKILL */
 
 struct master;
 
@@ -56,6 +59,7 @@ struct master_role {
 	unsigned restarts;
 	bool is_prepared, is_idle,
 		is_aborted; /* of the running reload; after DRAIN; by the watchdog */
+	bool is_leaving;    /* for the one of our successor */
 };
 
 struct master_listener {
@@ -78,8 +82,16 @@ struct master_snapshot {
 enum master_phase { MASTER_STARTING, MASTER_SERVING, MASTER_DRAINING, MASTER_STOPPING };
 extern const char *const master_phase_name[];
 
+struct master_options {
+	const char *settings_path;
+	const char
+		*program;  /* argv[0]: with a slash in it, the path where a new version will lie */
+	bool is_successor; /* executed by a running master, which is at ROLE_LINK_FD */
+};
+
 struct master {
 	const char *settings_path;
+	char program[4096];
 	struct net_loop *loop;
 	enum master_phase phase;
 	int exe; /* our own program, to be executed for every role */
@@ -89,7 +101,8 @@ struct master {
 	unsigned nroles;
 	struct master_listener listeners[SETTINGS_LISTENERS];
 	unsigned nlisteners;
-	int control_fd;                      /* the listening control socket; -1: none */
+	int control_fd;                           /* the listening control socket; -1: none */
+	char control_path[128], spool_path[4096]; /* of the predecessor */
 	struct spool_keys *keys, *next_keys; /* of the spool; NULL: none; of the running reload */
 	struct role_secrets *secrets;        /* for the edges alone */
 	struct master_snapshot *history[MASTER_HISTORY]; /* [0] is the committed one */
@@ -98,16 +111,18 @@ struct master {
 	struct net_timer tick, deadline;
 	uint64_t started_us;
 	bool announced;
-	enum role_kind draining;      /* who drains now: edges, then deliver, then the spool */
-	struct master_reload *reload; /* NULL: none runs */
+	enum role_kind draining;        /* who drains now: edges, then deliver, then the spool */
+	struct master_reload *reload;   /* NULL: none ran yet */
+	struct master_upgrade *upgrade; /* NULL: none ran yet */
+	struct net_watch predecessor;
+	bool is_successor, is_proved;
+	bool is_held;      /* the predecessor still takes all sessions */
+	bool is_succeeded; /* somebody else is the service now */
 	int exit_code;
 };
 
-/*
- * master_serve - the life of the master; the exit code. single: in the foreground without a service
- * manager
- */
-int master_serve(const char *settings_path, bool single);
+/* master_serve - the life of the master; the exit code */
+int master_serve(const struct master_options *options);
 
 /* master_role.c */
 void master_role_add(struct master *m, enum role_kind kind, unsigned index);
@@ -126,6 +141,7 @@ void master_listen_commit(struct master *m, const struct settings *s);
 void master_listen_abort(struct master *m);
 int master_listen_control(struct master *m, const struct settings *s, struct fault *why);
 void master_listen_give(struct master *m, struct master_role *edge);
+void master_listen_give_control(struct master_role *control);
 
 /* master_reload.c */
 struct master_snapshot *master_snapshot_take(int fd, unsigned number,
@@ -135,6 +151,7 @@ void master_reload_begin(struct master *m, uint64_t tag, bool has_asker);
 void master_rollback_begin(struct master *m, uint64_t tag, bool has_asker);
 void master_reload_word(struct master_role *r,
 			const struct role_message *word); /* PREPARED, FAILED */
+bool master_reload_runs(const struct master *m);
 void master_reload_role_ended(struct master *m, const struct master_role *r);
 
 /* master_keys.c */
@@ -145,6 +162,24 @@ void master_keys_commit(struct master *m);
 void master_keys_abort(struct master *m);
 /* to the spool; for other roles it does nothing */
 void master_keys_give(struct master_role *r, const struct spool_keys *keys);
+
+/* master_upgrade.c */
+void master_upgrade_begin(struct master *m, uint64_t tag, bool has_asker);
+void master_upgrade_cancel(struct master *m); /* we stop instead */
+bool master_upgrade_runs(const struct master *m);
+const char *master_upgrade_stage(const struct master *m);
+void master_upgrade_on(struct master *m); /* a role ended, or the like: is the stage over? */
+void master_upgrade_idle(struct master_role *r);
+bool master_upgrade_reaped(struct master *m, int pid, int status);
+bool master_upgrade_keeps_down(const struct master_role *r);
+
+/* master_successor.c: nothing where we are nobody's successor */
+int master_successor_inherit(struct master *m, struct fault *why);
+int master_successor_check(const struct master *m, const struct settings *s, struct fault *why);
+void master_successor_watch(struct master *m);
+void master_successor_ready(struct master *m);
+void master_successor_serving(struct master *m);
+void master_successor_refuse(struct master *m, struct str lines);
 
 /* master_request.c */
 void master_request(struct master *m, const struct role_message *request);
@@ -159,5 +194,6 @@ void master_drain(struct master *m);
 void master_stop(struct master *m, int exit_code);
 void master_word(struct master_role *r, const struct role_message *word);
 void master_ready(struct master_role *r);
+void master_announce(struct master *m); /* if all is ready: it serves */
 
 #endif

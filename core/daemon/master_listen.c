@@ -47,11 +47,16 @@ static int open_one(struct master *m, const struct settings_listener *want, stru
 /* master_listen_open - bind what these settings add; on failure nothing is left open */
 int master_listen_open(struct master *m, const struct settings *s, struct fault *why)
 {
-	for (unsigned i = 0; i < s->nlisten; i++)
-		if (!listener_at(m, s->listen[i].address) && open_one(m, &s->listen[i], why) < 0) {
+	for (unsigned i = 0; i < s->nlisten; i++) {
+		struct master_listener *l = listener_at(m, s->listen[i].address);
+
+		if (l && l->is_new) /* inherited from a predecessor */
+			str_copy(l->name, sizeof l->name, s->listen[i].name);
+		if (!l && open_one(m, &s->listen[i], why) < 0) {
 			master_listen_abort(m);
 			return -1;
 		}
+	}
 	return 0;
 }
 
@@ -124,6 +129,10 @@ int master_listen_control(struct master *m, const struct settings *s, struct fau
 	snprintf(path, sizeof path, "unix:%.*s", STR_ARG(s->control));
 	if (net_address_parse(str_of(path), &at, why) < 0)
 		return -1;
+	if (m->control_fd >= 0 && str_eq(s->control, str_of(m->control_path)))
+		return 0; /* inherited from a predecessor */
+	if (m->control_fd >= 0)
+		close(m->control_fd);
 	m->control_fd = net_listen_open(&at, why);
 	return m->control_fd < 0 ? -1 : privilege_give_socket(s, why);
 }
@@ -140,4 +149,13 @@ void master_listen_give(struct master *m, struct master_role *edge)
 								       .fds = { l->fd },
 								       .nfds = 1 });
 	}
+}
+
+void master_listen_give_control(struct master_role *control)
+{
+	(void)master_role_tell(control,
+			       &(struct role_message){ .word = WORD_LISTENER,
+						       .text = STR("control"),
+						       .fds = { control->master->control_fd },
+						       .nfds = 1 });
 }

@@ -350,7 +350,8 @@ static void ask(struct master *m, struct asker asker, bool has_asker)
 		r->master = m;
 		net_timer_init(&r->deadline, m->loop, late);
 	}
-	if (m->phase != MASTER_SERVING || (has_asker && r->nlater == ASKERS)) {
+	if (m->phase != MASTER_SERVING || master_upgrade_runs(m) ||
+	    (has_asker && r->nlater == ASKERS)) {
 		if (has_asker)
 			master_answer(m, asker.tag, 75, STR("not now; try again\n"));
 		return;
@@ -361,6 +362,11 @@ static void ask(struct master *m, struct asker asker, bool has_asker)
 		r->again = true;
 	if (r->phase == RELOAD_NONE)
 		next_round(r);
+}
+
+bool master_reload_runs(const struct master *m)
+{
+	return m->reload && m->reload->phase != RELOAD_NONE;
 }
 
 void master_reload_begin(struct master *m, uint64_t tag, bool has_asker)

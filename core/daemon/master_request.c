@@ -71,6 +71,7 @@ static void status_json(const struct master *m, struct buf *out)
 	json_open(&j, NULL, '{');
 	json_str(&j, "phase", str_of(master_phase_name[m->phase]));
 	json_str(&j, "version", STR(MOONGATE_VERSION));
+	json_str(&j, "upgrade", str_of(master_upgrade_stage(m)));
 	json_int(&j, "pid", getpid());
 	json_time(&j, "since", m->started_us);
 	json_int(&j, "generation", m->history[0]->number);
@@ -202,6 +203,11 @@ static void do_rollback(struct request *q)
 	master_rollback_begin(q->master, q->tag, true);
 }
 
+static void do_upgrade(struct request *q)
+{
+	master_upgrade_begin(q->master, q->tag, true);
+}
+
 static void do_drain(struct request *q)
 {
 	master_answer(q->master, q->tag, 0, STR("draining\n"));
@@ -222,10 +228,11 @@ static const struct verb {
 	const char *noun, *verb;
 	void (*run)(struct request *);
 } verbs[] = {
-	{ "status", NULL, do_status },   { "reload", NULL, do_reload },
-	{ "drain", NULL, do_drain },     { "policy", "list", do_list },
-	{ "policy", "order", do_order }, { "policy", "rollback", do_rollback },
-	{ "spool", "carry", do_carry },  { "spool", "leave", do_leave },
+	{ "status", NULL, do_status },         { "reload", NULL, do_reload },
+	{ "upgrade", NULL, do_upgrade },       { "drain", NULL, do_drain },
+	{ "policy", "list", do_list },         { "policy", "order", do_order },
+	{ "policy", "rollback", do_rollback }, { "spool", "carry", do_carry },
+	{ "spool", "leave", do_leave },
 };
 
 static void split(struct request *q, struct str text)

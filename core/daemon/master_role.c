@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
+#include "privilege.h"
 
 extern char **environ;
 
@@ -133,8 +133,7 @@ static _Noreturn void become(const struct master_role *r, int exe, int link)
 		_exit(71);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* the right to bind ports, where a service manager gave it, stays with the master */
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	privilege_none(); /* the right to bind ports stays with the master */
 	fexecve(exe, argv, environ);
 	_exit(71);
 }
@@ -180,14 +179,14 @@ static void introduce(struct master_role *r)
 	give_slab(r);
 	(void)master_role_tell(r, &snapshot);
 	master_keys_give(r, m->keys);
-	if (r->kind == ROLE_CONTROL)
-		(void)master_role_tell(r, &(struct role_message){ .word = WORD_LISTENER,
-								  .text = STR("control"),
-								  .fds = { m->control_fd },
-								  .nfds = 1 });
+	if (r->kind == ROLE_CONTROL && !m->is_held)
+		master_listen_give_control(r);
 	if (r->kind == ROLE_EDGE)
 		give_secrets(r);
-	(void)master_role_tell(r, &(struct role_message){ .word = WORD_START, .a = MASTER_LOCK });
+	(void)master_role_tell(r, &(struct role_message){ .word = WORD_START,
+							  .a = m->announced || !m->is_successor
+								       ? MASTER_LOCK
+								       : MASTER_LOCK_SUCCESSOR });
 	connect_all(r);
 }
 
@@ -258,7 +257,7 @@ void master_role_start(struct master_role *r)
 	}
 	r->link = link[0];
 	r->state = MASTER_ROLE_STARTING;
-	r->is_prepared = r->is_idle = r->is_aborted = false;
+	r->is_prepared = r->is_idle = r->is_aborted = r->is_leaving = false;
 	net_watch_init(&r->watch, r->master->loop, r->link, link_ready);
 	net_watch_want(&r->watch, EV_READ);
 	introduce(r);
@@ -291,13 +290,28 @@ void master_role_ended(struct master *m, int pid, int status)
 			r = &m->roles[i];
 	if (!r)
 		return;
-	if (m->phase != MASTER_STOPPING && !(m->phase == MASTER_DRAINING && r->is_idle))
+	if (m->phase != MASTER_STOPPING && !r->is_leaving &&
+	    !(m->phase == MASTER_DRAINING && r->is_idle))
 		report_end(r, status);
 	net_watch_want(&r->watch, 0);
 	close(r->link);
 	r->link = r->pid = -1;
 	r->state = MASTER_ROLE_DOWN;
 	master_reload_role_ended(m, r);
+	if (r->is_leaving) {
+		master_upgrade_on(m);
+		if (master_upgrade_keeps_down(r))
+			return;
+		r->is_leaving = false;
+	}
+	if (m->is_successor && !m->announced) { /* the old ones are better than ours */
+		char text[128];
+		int n = snprintf(text, sizeof text, "%s %u of the new program ended\n",
+				 role_name[r->kind], r->index);
+
+		master_successor_refuse(m, (struct str){ text, (size_t)n });
+		master_stop(m, 70);
+	}
 	if (m->phase == MASTER_STARTING && !m->announced && r->backoff_us >= CLOCK_SECOND) {
 		fprintf(stderr, "moongate: the %s role does not start\n", role_name[r->kind]);
 		master_stop(m, 70);

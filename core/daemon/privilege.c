@@ -133,12 +133,29 @@ int privilege_drop(const struct settings *s, struct fault *why)
 		return 0;
 	if (account_of(s, &who, why) < 0)
 		return -1;
+	/* inheritable while that is still allowed: for privilege_bequeath */
+	capng_get_caps_process();
+	capng_update(CAPNG_ADD, CAPNG_INHERITABLE, CAP_NET_BIND_SERVICE);
+	if (capng_apply(CAPNG_SELECT_CAPS) != 0)
+		return fault_set(why, "cannot keep the right to bind ports");
 	capng_clear(CAPNG_SELECT_BOTH);
-	capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
+	capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE,
+		     CAP_NET_BIND_SERVICE);
 	if (capng_change_id((int)who.uid, (int)who.gid,
 			    CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING) != 0)
 		return fault_set(why, "cannot become the user %u", (unsigned)who.uid);
 	if (setuid(0) == 0)
 		return fault_set(why, "could become root again");
 	return 0;
+}
+
+void privilege_bequeath(void)
+{
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0);
+}
+
+void privilege_none(void)
+{
+	capng_clear(CAPNG_SELECT_CAPS);
+	(void)capng_apply(CAPNG_SELECT_CAPS); /* the ambient set goes with the inheritable one */
 }

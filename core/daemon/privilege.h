@@ -23,4 +23,8 @@ int privilege_give_socket(const struct settings *s, struct fault *why);
 long privilege_owner(const struct settings *s);
 int privilege_drop(const struct settings *s, struct fault *why);
 
+/* In a child, before it executes: a successor keeps the right to bind ports; a role has none. */
+void privilege_bequeath(void);
+void privilege_none(void);
+
 #endif

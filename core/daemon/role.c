@@ -61,7 +61,6 @@ static void look_again(struct net_timer *t)
 void role_drain_until(struct role *r, bool (*is_idle)(const struct role *r))
 {
 	r->is_idle = is_idle;
-	net_timer_init(&r->drained, r->loop, look_again);
 	look_again(&r->drained);
 }
 
@@ -274,11 +273,13 @@ static void start(struct role *r, uint64_t patience_us)
 	}
 }
 
-static void drain(struct role *r)
+/* drain - once gently, perhaps, and once in earnest */
+static void drain(struct role *r, bool is_gentle)
 {
-	if (r->is_draining)
+	if (r->is_draining && (is_gentle || !r->is_gentle))
 		return;
 	r->is_draining = true;
+	r->is_gentle = is_gentle;
 	if (r->ops->drain)
 		r->ops->drain(r);
 	else
@@ -292,17 +293,22 @@ static void stop(struct role *r)
 	net_loop_stop(r->loop);
 }
 
-static void obey(struct role *r, const struct role_message *m)
+static void take_snapshot(struct role *r, const struct role_message *m)
 {
 	struct fault why;
 
+	if (state_init(&r->state, m->fds[0], (unsigned)m->a, &why) < 0)
+		role_failed(r, &why);
+}
+
+static void obey(struct role *r, const struct role_message *m)
+{
 	switch (m->word) {
 	case WORD_SLAB:
 		take_slab(r, m);
 		return;
 	case WORD_SNAPSHOT:
-		if (state_init(&r->state, m->fds[0], (unsigned)m->a, &why) < 0)
-			role_failed(r, &why);
+		take_snapshot(r, m);
 		return;
 	case WORD_CHANNEL:
 		take_channel(r, m);
@@ -326,7 +332,7 @@ static void obey(struct role *r, const struct role_message *m)
 		abandon(r);
 		return;
 	case WORD_DRAIN:
-		drain(r);
+		drain(r, m->a != 0);
 		return;
 	case WORD_STOP:
 		stop(r);
@@ -339,6 +345,12 @@ static void obey(struct role *r, const struct role_message *m)
 		if (r->ops->word)
 			r->ops->word(r, m);
 		return;
+	case WORD_HERITAGE:
+	case WORD_BEGIN:
+	case WORD_PROVED:
+	case WORD_ACCEPT:
+	case WORD_SERVING:
+	case WORD_REFUSED:
 	case WORD_WAITING:
 	case WORD_READY:
 	case WORD_PREPARED:
@@ -371,7 +383,7 @@ static void link_ready(struct net_watch *w, int events)
 		return;
 	net_watch_want(&r->link, 0); /* the master is gone: finish what runs, then go */
 	r->is_orphan = true;
-	drain(r);
+	drain(r, false);
 	net_timer_start(&r->orphan, ROLE_ORPHAN);
 }
 
@@ -439,6 +451,7 @@ int role_main(const char *name, unsigned index)
 	role.loop = net_loop_new();
 	net_timer_init(&role.beat, role.loop, beat);
 	net_timer_init(&role.orphan, role.loop, orphaned);
+	net_timer_init(&role.drained, role.loop, look_again);
 	net_watch_init(&role.link, role.loop, ROLE_LINK_FD, link_ready);
 	net_watch_want(&role.link, EV_READ);
 	beat(&role.beat);

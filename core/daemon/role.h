@@ -54,7 +54,8 @@ struct role_ops {
 	void (*listener_gone)(struct role *r, struct str name);
 	void (*word)(struct role *r,
 		     const struct role_message *m); /* REOPEN, ANSWER, EVENT; KEYS */
-	void (*drain)(struct role *r);              /* then role_idle() when nothing is left */
+	/* then role_idle() when nothing is left; twice when r->is_gentle the first time */
+	void (*drain)(struct role *r);
 	void (*stop)(
 		struct role *r); /* now: flush what must be flushed; the process exits after it */
 };
@@ -72,6 +73,7 @@ struct role {
 	struct ipc_channel *events; /* to control; NULL: standard error */
 	uint64_t patience_us;       /* how long start may wait for a lock */
 	bool is_draining;
+	bool is_gentle; /* so far: who is at rest may stay */
 	bool is_orphan; /* the master is gone */
 };
 

@@ -167,6 +167,15 @@ static void listener(struct role *r, struct str name, int fd)
 		admin.listener = fd;
 }
 
+/* listener_gone - our successor answers from now on; who has asked gets an answer */
+static void listener_gone(struct role *r, struct str name)
+{
+	(void)r;
+	(void)name;
+	if (admin.control)
+		admin_control_deafen(admin.control);
+}
+
 static void commit(struct role *r)
 {
 	admin_events_to(admin.events, r->state.settings.events.to);
@@ -196,6 +205,7 @@ const struct role_ops role_control_ops = {
 	.writable = writable,
 	.commit = commit,
 	.listener = listener,
+	.listener_gone = listener_gone,
 	.word = word,
 	.drain = drain,
 	.stop = stop,

@@ -187,7 +187,8 @@ static void drain(struct role *r)
 	edge.nlisteners = 0;
 	if (!edge.server)
 		return;
-	session_server_drain(edge.server);
+	if (!r->is_gentle)
+		session_server_drain(edge.server);
 	role_drain_until(r, is_idle);
 }
 

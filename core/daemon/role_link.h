@@ -27,6 +27,13 @@ enum role_kind { ROLE_SPOOL, ROLE_CONTROL, ROLE_MAILDIR, ROLE_DELIVER, ROLE_EDGE
 struct role_peer { enum role_kind kind; unsigned index; };
 
 enum role_word {
+	/* between a master and its successor, which may be of another version: these six and struct head stay as they are */
+	WORD_HERITAGE,          /* -> successor; fds: a listening socket; text: its address, or the path of the control socket, then a is 1 */
+	WORD_BEGIN,             /* -> all of the above were sent; a: number of the next generation; text: the spool directory */
+	WORD_PROVED,            /* <- all is ready, but for the spool's lock */
+	WORD_ACCEPT,            /* -> take sessions: we take no more */
+	WORD_SERVING,           /* <- the spool is ours; text: version */
+	WORD_REFUSED,           /* <- text: why not, lines */
 	/* master -> role */
 	WORD_SLAB,              /* fds: shared counters of all roles; a: own slot; b: number of slots; text: role names, NUL-separated */
 	WORD_SNAPSHOT,          /* fds: the committed snapshot; a: generation */
@@ -39,7 +46,7 @@ enum role_word {
 	WORD_PREPARE,           /* fds: a snapshot; a: generation */
 	WORD_COMMIT,            /* what was prepared is now the truth */
 	WORD_ABORT,
-	WORD_DRAIN,
+	WORD_DRAIN,             /* a: 1: take nothing new, but tell nobody to leave yet; 0 follows */
 	WORD_STOP,
 	WORD_REOPEN,            /* control: reopen event files */
 	WORD_ANSWER,            /* control: to a REQUEST; a: its tag; b: exit code, 255: more follows; text; or fds, for who asked */

@@ -9,7 +9,8 @@
 #include "queue.h"
 
 #define LOCK_LOOK_US 5000
-#define QUIET_US     (CLOCK_SECOND / 4)
+#define QUIET        20000
+#define ORPHAN_QUIET (CLOCK_SECOND / 4)
 
 /*
  * The working directory is the spool: entered while the path can still be walked, so that later
@@ -276,17 +277,25 @@ static void commit(struct role *r)
 	use_keys();
 }
 
+/* is_quiet - an orphan's peers may pause for a moment; who is told by the master has none left */
 static bool is_quiet(const struct role *r)
 {
-	return net_loop_now(r->loop) - store.heard_us > QUIET_US;
+	return net_loop_now(r->loop) - store.heard_us > (r->is_orphan ? ORPHAN_QUIET : QUIET);
 }
 
 /*
- * drain - the master is gone: stay as long as edges and deliver finish what they have, they ask
- * often then
+ * drain - lend nothing more. Then stay as long as edges and deliver finish what they have: they ask
+ * often, and what they sent before they ended still lies in the rings.
  */
 static void drain(struct role *r)
 {
+	struct queue_options o = role_spool_queue_options(&r->state.settings);
+
+	o.total = 0;
+	if (store.queue)
+		queue_options_set(store.queue, &o);
+	if (r->is_gentle)
+		return;
 	store.heard_us = net_loop_now(r->loop);
 	role_drain_until(r, is_quiet);
 }

@@ -30,7 +30,7 @@ struct queue_options {
 	uint32_t concurrency;                /* per destination, at most */
 	uint32_t concurrency_least;          /* 0: 1 */
 	uint64_t quarantine_bytes, quarantine_ttl_us;
-	uint32_t total;        /* leases per deliver process */
+	uint32_t total;        /* leases per deliver process; 0: nothing is lent */
 	unsigned delivers;     /* processes among which keys are shared out */
 	uint64_t route_ttl_us; /* 1 h: then route is asked again */
 };

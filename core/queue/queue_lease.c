@@ -283,8 +283,9 @@ static bool has_place(const struct queue *q, const struct queue_deliver *d,
 {
 	unsigned kept = j->destination && j->destination->active ? q->o.total / 4 : 0;
 
-	if (!d->channel || d->is_draining || !list_is_empty(&d->unsent) ||
-	    !list_is_empty(&d->unanswered))
+	if (q->o.total == 0 || !d->channel || d->is_draining)
+		return false;
+	if (!list_is_empty(&d->unsent) || !list_is_empty(&d->unanswered))
 		return false;
 	return is_route ? d->routes < QUEUE_ROUTES : d->out - d->routes < q->o.total - kept;
 }

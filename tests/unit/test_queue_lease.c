@@ -42,6 +42,28 @@ TEST(a_lost_router_is_replaced_by_the_other_one)
 	rig_end();
 }
 
+static unsigned lent(void)
+{
+	return rig.queue->delivers[0].out + rig.queue->delivers[1].out;
+}
+
+TEST(nothing_is_lent_while_the_end_is_near)
+{
+	struct queue_options none;
+
+	rig_begin();
+	none = rig.options;
+	none.total = 0;
+	queue_options_set(rig.queue, &none);
+	rig_message(1, 1, IPC_STATE_QUEUE);
+	rig_turn(3);
+	assert_int_equal(lent(), 0);
+	queue_options_set(rig.queue, &rig.options);
+	rig_turn(3);
+	assert_int_equal(lent(), 1);
+	rig_end();
+}
+
 TEST(a_stale_tag_finds_nobody)
 {
 	struct rig_peer *at;
@@ -330,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lost_channel_gives_every_lease_back_once),
 		cmocka_unit_test(a_lost_router_is_replaced_by_the_other_one),
+		cmocka_unit_test(nothing_is_lent_while_the_end_is_near),
 		cmocka_unit_test(a_stale_tag_finds_nobody),
 		cmocka_unit_test(a_channel_that_goes_while_a_message_is_read_loses_nothing),
 		cmocka_unit_test(what_cannot_be_read_back_is_held_and_said),
