@@ -384,8 +384,9 @@ void queue_options_set(struct queue *q, const struct queue_options *options)
 
 	set_options(q, options);
 	q->o.delivers = delivers; /* keys belong to processes: a restart changes their number */
-	if (q->spool)
-		offer_all(q);
+	if (!q->spool)
+		return;
+	offer_all(q);
 	queue_soon(q);
 }
 

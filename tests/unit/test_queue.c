@@ -478,6 +478,21 @@ TEST(a_small_destination_does_not_wait_behind_a_big_one)
 	rig_end();
 }
 
+TEST(options_may_change_before_there_is_a_spool)
+{
+	struct queue_options o = { .delivers = 1, .total = 1 };
+	struct queue *q;
+
+	rig_init();
+	q = queue_new(rig.loop, &o);
+	o.total = 0;
+	queue_options_set(q, &o);
+	rig_start();
+	rig_turn(2); /* the loop's: nothing of q runs in it */
+	queue_free(&q);
+	rig_end();
+}
+
 TEST(more_deliver_processes_than_there_can_be_are_cut)
 {
 	rig_init();
@@ -581,6 +596,7 @@ int main(void)
 		cmocka_unit_test(a_destination_gets_no_more_than_its_concurrency),
 		cmocka_unit_test(a_deliver_process_gets_no_more_than_its_total),
 		cmocka_unit_test(a_small_destination_does_not_wait_behind_a_big_one),
+		cmocka_unit_test(options_may_change_before_there_is_a_spool),
 		cmocka_unit_test(more_deliver_processes_than_there_can_be_are_cut),
 		cmocka_unit_test(a_crash_loses_nothing_that_was_durable),
 		cmocka_unit_test(attempts_due_times_and_words_survive_a_restart),
