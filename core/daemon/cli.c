@@ -11,7 +11,7 @@
 
 /* clang-format off */
 const struct cli_command cli_commands[] = {
-	{ "serve",   NULL,       "[--single]",        0, 0, "--single",  "run the gateway; --single: in the foreground, for a first try", cli_serve },
+	{ "serve",   NULL,       "[--single] [--last-known-good DIR]", 0, 0, "--single", "run the gateway; --single: in the foreground, for a first try; DIR: a spool directory, whose rules step in for bad ones", cli_serve },
 	{ "check",   NULL,       "",                  0, 0, NULL,        "are settings, maps and policy good? all problems, with file and line", cli_check },
 	{ "reload",  NULL,       "",                  0, 0, NULL,        "settings, maps and policy anew, in every process or in none", cli_ask },
 	{ "status",  NULL,       "",                  0, 0, NULL,        "what runs, since when, under which rules", cli_ask },
@@ -192,6 +192,18 @@ static const struct flag *flag_of(const char *word)
 	return NULL;
 }
 
+/* path_option - where the path behind this option goes; NULL: it takes none */
+static const char **path_option(struct cli *c, const char *word)
+{
+	if (strcmp(word, "-c") == 0)
+		return &c->settings;
+	if (strcmp(word, "--control") == 0)
+		return &c->control;
+	if (strcmp(word, "--key") == 0)
+		return &c->key;
+	return strcmp(word, "--last-known-good") == 0 ? &c->last_known_good : NULL;
+}
+
 /* take_options - those of all commands go into c, wherever they stand; the other words stay, in
  * their order */
 static int take_options(struct cli *c, int argc, char *const *argv, char **words, struct buf *out)
@@ -201,11 +213,10 @@ static int take_options(struct cli *c, int argc, char *const *argv, char **words
 
 	for (int i = 1; i < argc; i++) {
 		const struct flag *flag = flag_of(argv[i]);
-		bool takes = strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--control") == 0 ||
-			     strcmp(argv[i], "--key") == 0;
+		const char **path = path_option(c, argv[i]);
 
 		if (literal || argv[i][0] != '-' ||
-		    (!takes && (!flag || !flag->everywhere) && strcmp(argv[i], "--") != 0)) {
+		    (!path && (!flag || !flag->everywhere) && strcmp(argv[i], "--") != 0)) {
 			words[n++] = argv[i];
 		} else if (strcmp(argv[i], "--") == 0) {
 			literal = true;
@@ -214,13 +225,9 @@ static int take_options(struct cli *c, int argc, char *const *argv, char **words
 		} else if (i + 1 == argc) {
 			(void)buf_printf(out, "moongate: %s needs a path behind it\n", argv[i]);
 			return -1;
-		} else if (argv[i][1] == 'c') {
-			c->settings = argv[++i];
-			c->has_settings = true;
-		} else if (argv[i][2] == 'k') {
-			c->key = argv[++i];
 		} else {
-			c->control = argv[++i];
+			*path = argv[++i];
+			c->has_settings |= path == &c->settings;
 		}
 	}
 	return n;
@@ -271,6 +278,8 @@ int cli_parse(struct cli *c, int argc, char *const *argv, struct buf *out)
 	code = find(c, words, (unsigned)n, &used, out);
 	if (code != 0 || c->help)
 		return code;
+	if (c->last_known_good && c->command->run != cli_serve)
+		return unknown(out, "option", "--last-known-good", c->command->options);
 	return take_args(c, words + used, (unsigned)n - used, out);
 }
 

@@ -29,11 +29,12 @@
 struct cli_command;
 
 struct cli {
-	const char *program;  /* as it was called */
-	const char *settings; /* -c, or CLI_SETTINGS */
-	const char *control;  /* --control, or NULL: what the settings say */
-	const char *key;      /* --key: of a sealed spool, or NULL: what the settings say */
-	bool has_settings;    /* -c was given */
+	const char *program;         /* as it was called */
+	const char *settings;        /* -c, or CLI_SETTINGS */
+	const char *control;         /* --control, or NULL: what the settings say */
+	const char *key;             /* --key: of a sealed spool, or NULL: what the settings say */
+	bool has_settings;           /* -c was given */
+	const char *last_known_good; /* of serve: a directory, or NULL */
 	bool json, single, yes, help;
 	const struct cli_command *command;
 	const char *args[CLI_ARGS]; /* behind the command's words, its own options among them */

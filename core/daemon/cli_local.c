@@ -22,8 +22,9 @@
 
 int cli_serve(const struct cli *c)
 {
-	return master_serve(
-		&(struct master_options){ .settings_path = c->settings, .program = c->program });
+	return master_serve(&(struct master_options){ .settings_path = c->settings,
+						      .program = c->program,
+						      .last_known_good = c->last_known_good });
 }
 
 /* cli_successor - a running master's word to the next program: descriptor 3 leads to it */

@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "loader.h"
 #include "log.h"
+#include "master_upgrade.h"
 #include "notify.h"
 #include "privilege.h"
 #include "rnd.h"
@@ -74,6 +75,9 @@ void master_announce(struct master *m)
 	dprintf(STDERR_FILENO, "moongate: ready\n");
 	notify("READY=1\nSTATUS=serving\n");
 	master_successor_serving(m);
+	master_kept_say(m);
+	if (!m->refusal_n)
+		master_keep(m);
 }
 
 static bool any_alive(const struct master *m)
@@ -201,7 +205,7 @@ static void reap(struct master *m)
 	int status, pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!master_upgrade_reaped(m, pid, status))
+		if (!master_upgrade_reaped(m, pid, status) && !master_keep_reaped(m, pid, status))
 			master_role_ended(m, pid, status);
 	drain_on(m);
 	if (m->phase == MASTER_STOPPING && !any_alive(m))
@@ -259,7 +263,7 @@ static int watch_signals(struct master *m, struct fault *why)
 /* ---- boot ------------------------------------------------------------------------------------ */
 
 /* load - the first snapshot, in a child of its own like every later one: the master runs no Lua */
-static int load(struct master *m, struct fault *why)
+static int load(struct master *m, const char *last_known_good, struct fault *why)
 {
 	struct buf errors;
 	int pid, fd, memory, rc = -1;
@@ -277,6 +281,8 @@ static int load(struct master *m, struct fault *why)
 	} else { /* all of them, which no fault has room for */
 		dprintf(STDERR_FILENO, "%.*s", STR_ARG(buf_str(&errors)));
 		master_successor_refuse(m, buf_str(&errors));
+		if (last_known_good)
+			(void)master_kept_take(m, last_known_good, buf_str(&errors), why);
 	}
 	buf_fini(&errors);
 	if (m->history[0])
@@ -327,7 +333,7 @@ static int listen_patiently(struct master *m, const struct settings *s, struct f
 	return -1;
 }
 
-static int boot(struct master *m, struct fault *why)
+static int boot(struct master *m, const struct master_options *o, struct fault *why)
 {
 	const struct settings *s;
 
@@ -336,7 +342,7 @@ static int boot(struct master *m, struct fault *why)
 		return fault_sys(why, "cannot open our own program");
 	if (m->is_successor && master_successor_inherit(m, why) < 0)
 		return -1;
-	if (load(m, why) < 0)
+	if (load(m, o->last_known_good, why) < 0)
 		return -1;
 	s = &m->history[0]->settings;
 	if (m->is_successor && master_successor_check(m, s, why) < 0)
@@ -412,7 +418,7 @@ int master_serve(const struct master_options *o)
 	m.loop = net_loop_new();
 	net_timer_init(&m.tick, m.loop, every_second);
 	net_timer_init(&m.deadline, m.loop, deadline_passed);
-	if (boot(&m, &why) < 0) {
+	if (boot(&m, o, &why) < 0) {
 		if (why.text[0]) {
 			dprintf(STDERR_FILENO, "moongate: %s\n", why.text);
 			master_successor_refuse(&m, str_of(why.text));

@@ -84,6 +84,7 @@ extern const char *const master_phase_name[];
 
 struct master_options {
 	const char *settings_path;
+	const char *last_known_good; /* a directory with rules to fall back to at boot; or NULL */
 	const char
 		*program;  /* argv[0]: with a slash in it, the path where a new version will lie */
 	bool is_successor; /* executed by a running master, which is at ROLE_LINK_FD */
@@ -111,6 +112,10 @@ struct master {
 	struct net_timer tick, deadline;
 	uint64_t started_us;
 	bool announced;
+	int keeper; /* the child that writes the committed snapshot; 0: none */
+	bool is_keep_due;
+	char refusal[1024];             /* why the rules are the last known good ones */
+	size_t refusal_n;               /* 0: they are those of the settings */
 	enum role_kind draining;        /* who drains now: edges, then deliver, then the spool */
 	struct master_reload *reload;   /* NULL: none ran yet */
 	struct master_upgrade *upgrade; /* NULL: none ran yet */
@@ -163,23 +168,11 @@ void master_keys_abort(struct master *m);
 /* to the spool; for other roles it does nothing */
 void master_keys_give(struct master_role *r, const struct spool_keys *keys);
 
-/* master_upgrade.c */
-void master_upgrade_begin(struct master *m, uint64_t tag, bool has_asker);
-void master_upgrade_cancel(struct master *m); /* we stop instead */
-bool master_upgrade_runs(const struct master *m);
-const char *master_upgrade_stage(const struct master *m);
-void master_upgrade_on(struct master *m); /* a role ended, or the like: is the stage over? */
-void master_upgrade_idle(struct master_role *r);
-bool master_upgrade_reaped(struct master *m, int pid, int status);
-bool master_upgrade_keeps_down(const struct master_role *r);
-
-/* master_successor.c: nothing where we are nobody's successor */
-int master_successor_inherit(struct master *m, struct fault *why);
-int master_successor_check(const struct master *m, const struct settings *s, struct fault *why);
-void master_successor_watch(struct master *m);
-void master_successor_ready(struct master *m);
-void master_successor_serving(struct master *m);
-void master_successor_refuse(struct master *m, struct str lines);
+/* master_keep.c */
+void master_keep(struct master *m);
+bool master_keep_reaped(struct master *m, int pid, int status);
+int master_kept_take(struct master *m, const char *dir, struct str refusal, struct fault *why);
+void master_kept_say(const struct master *m);
 
 /* master_request.c */
 void master_request(struct master *m, const struct role_message *request);

@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "loader.h"
 #include "log.h"
+#include "master_upgrade.h"
 
 #define ASKERS     16
 #define ERRORS_MAX (256 * 1024)
@@ -150,8 +151,10 @@ static void commit_all(struct master_reload *r)
 
 	push_history(m, r->next);
 	r->next = NULL;
+	m->refusal_n = 0;
 	master_keys_commit(m);
 	master_tell_all(m, ROLE_KINDS, WORD_COMMIT);
+	master_keep(m);
 	master_listen_commit(m, &m->history[0]->settings);
 	counter_add(COUNTER_RELOADS, 1);
 	gauge_set(GAUGE_GENERATION, m->history[0]->number);
@@ -287,6 +290,7 @@ static void loaded(struct net_watch *w, int events)
 		   !master_keys_have_changed(m)) {
 		master_snapshot_free(&r->next);
 		master_keys_abort(m);
+		m->refusal_n = 0; /* the last known good rules are those of the settings again */
 		finish(r, 0, STR("nothing has changed\n"));
 	} else if (!restart_needed(r)) {
 		m->next_number++;

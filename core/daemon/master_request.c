@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "json.h"
+#include "master_upgrade.h"
 
 #define WORDS_MAX  16
 #define ANSWER_MAX (256 * 1024)
@@ -71,6 +72,7 @@ static void status_json(const struct master *m, struct buf *out)
 	json_open(&j, NULL, '{');
 	json_str(&j, "phase", str_of(master_phase_name[m->phase]));
 	json_str(&j, "version", STR(MOONGATE_VERSION));
+	json_bool(&j, "last_known_good", m->refusal_n > 0);
 	json_str(&j, "upgrade", str_of(master_upgrade_stage(m)));
 	json_int(&j, "pid", getpid());
 	json_time(&j, "since", m->started_us);
@@ -107,6 +109,11 @@ static void status_text(const struct master *m, struct buf *out)
 		   MOONGATE_VERSION, master_phase_name[m->phase], m->history[0]->number,
 		   m->history[0]->hash, getpid(),
 		   (unsigned long long)((clock_wall() - m->started_us) / CLOCK_SECOND));
+	if (m->refusal_n)
+		buf_printf(out,
+			   "THE RULES ARE THE LAST KNOWN GOOD ONES, not those of the "
+			   "settings:\n%.*s\n",
+			   (int)m->refusal_n, m->refusal);
 	for (unsigned i = 0; i < m->nlisteners; i++)
 		buf_printf(out, "listening on %s\n", m->listeners[i].address);
 	buf_printf(out, "sessions %llu, queued %llu, accepted %llu, delivered %llu\n",

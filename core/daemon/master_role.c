@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "master_upgrade.h"
 #include "privilege.h"
 
 extern char **environ;

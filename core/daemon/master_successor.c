@@ -7,7 +7,7 @@
  *
  * Until SERVING the predecessor's end is ours: the service manager starts somebody else.
  */
-#include "master.h"
+#include "master_upgrade.h"
 
 #include <fcntl.h>
 #include <poll.h>

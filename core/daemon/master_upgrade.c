@@ -22,7 +22,7 @@
  * What a stage waits for may be there already: it is then passed at once.
  */
 #define _GNU_SOURCE
-#include "master.h"
+#include "master_upgrade.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -94,11 +94,11 @@ class Gate:
         self.process = None
         self.program = MOONGATE
 
-    def start(self, expect_ready=True):
+    def start(self, expect_ready=True, options=()):
         out = open(self.events_path, "ab")
         err = open(self.errors_path, "ab")
         seen = self.errors_path.stat().st_size
-        self.process = subprocess.Popen([self.program, "serve", "--single", "-c", self.settings], env=self.env, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([self.program, "serve", "--single", *options, "-c", self.settings], env=self.env, stdin=subprocess.DEVNULL,
                                         stdout=out, stderr=err, start_new_session=True)
         out.close()
         err.close()

@@ -33,6 +33,7 @@ static const struct {
 	{ "serve --single", 0, "serve", NULL, "" },
 	{ "-c x.lua serve", 0, "serve", NULL, "" },
 	{ "serve -c x.lua --single", 0, "serve", NULL, "" },
+	{ "serve --last-known-good /spool", 0, "serve", NULL, "" },
 	{ "--json status", 0, "status", NULL, "" },
 	{ "status --json", 0, "status", NULL, "" },
 	{ "queue list", 0, "queue", "list", "" },
@@ -64,6 +65,11 @@ static const struct {
 	{ "check --foo", 64, "check", NULL, "moongate: unknown option `--foo`" },
 	{ "check -c", 64, NULL, NULL, "moongate: -c needs a path behind it" },
 	{ "--control", 64, NULL, NULL, "moongate: --control needs a path behind it" },
+	{ "serve --last-known-good", 64, NULL, NULL,
+	  "moongate: --last-known-good needs a path behind it" },
+	{ "status --last-known-good /spool", 64, "status", NULL,
+	  "moongate: unknown option `--last-known-good`" },
+	{ "upgrade", 0, "upgrade", NULL, "" },
 };
 
 TEST(words_find_their_row_or_a_complaint)
