@@ -31,7 +31,7 @@ return { hostname = "mx.example.com", listen = { env("MOONGATE_LISTEN") }, contr
 """
 BROKEN = (
     ("this is not Lua", r"policy\.lua:1:"),
-    ('local gate = require "moongate"\nerror("at load")', r"policy\.lua:2: at load"),
+    ('local gate = require "moongate"\nerror("at load")', r"policy\.lua:2:1: at load"),
     ('local gate = require "moongate"\ngate.on("rcptt", function() end)', r"policy\.lua:2:.*rcpt"),
     ('local gate = require "moongate"\nwhile true do end', r"policy\.lua:2:"),
     ('local gate = require "moongate"\ngate.on("rcpt", { pritority = 1 }, function() end)', r"policy\.lua:2:.*priority"),
