@@ -227,6 +227,8 @@ static void set_timer(struct queue *q)
 	if (spool < next)
 		next = spool;
 	next = suspension_over(q, next);
+	if (queue_stream_next(q) < next)
+		next = queue_stream_next(q);
 	if (next == UINT64_MAX)
 		net_timer_stop(&q->timer);
 	else
@@ -284,6 +286,7 @@ static void turn(struct net_deferred *d)
 	queue_sched_run(q);
 	spool_hint(q->spool, sending(q));
 	spool_turn(q->spool, net_loop_now(q->loop));
+	queue_stream_run(q);
 	queue_sched_run(q); /* what became durable or due in that */
 	tell_room(q);
 	set_timer(q);
@@ -327,6 +330,7 @@ struct queue *queue_new(struct net_loop *loop, const struct queue_options *optio
 	q->turn.run = turn;
 	q->rest.run = go_on;
 	list_init(&q->flights);
+	list_init(&q->waiting);
 	list_init(&q->bounces);
 	list_init(&q->answers);
 	list_init(&q->errands);

@@ -244,6 +244,12 @@ static void check_owners(const struct queue *q)
 static void check_edge(const struct queue_edge *e)
 {
 	assert(length(&e->streams) == e->nstreams && e->nstreams <= QUEUE_STREAMS);
+	LIST_EACH(node, &e->streams)
+	{
+		const struct queue_stream *s = LIST_ITEM(node, struct queue_stream, node);
+
+		assert(!s->slot == !list_is_empty(&s->waiting)); /* listed while it has none */
+	}
 	assert(e->channel || (!e->stalled && e->nstreams == 0));
 }
 

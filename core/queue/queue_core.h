@@ -6,8 +6,8 @@
  *             submission at a time. Times are wall seconds of a clock that does not step: wall at
  *             start plus monotonic since. queue_check() asserts the rest.
  * Bounds      QUEUE_LEASES leases per deliver process; QUEUE_READS reads under way per deliver
- *             process; QUEUE_STREAMS slots per edge; QUEUE_ASKS questions of operators; QUEUE_RUN
- *             leases, QUEUE_SWEEP messages of a verb per turn.
+ *             process; QUEUE_STREAMS slots per edge, each waited for QUEUE_SLOT_US; QUEUE_ASKS
+ *             questions of operators; QUEUE_RUN leases, QUEUE_SWEEP messages of a verb per turn.
  */
 #ifndef QUEUE_CORE_H
 #define QUEUE_CORE_H
@@ -27,7 +27,8 @@
 #define QUEUE_RUN     256  /* leases given out per turn; as many again for ROUTE */
 #define QUEUE_SWEEP   1024 /* messages that a verb looks at per turn */
 #define QUEUE_ASKS    8
-#define QUEUE_HINT_US 20000 /* how long an edge's count of sending sessions holds */
+#define QUEUE_SLOT_US 5000000 /* how long an edge waits for a slot that is still to come */
+#define QUEUE_HINT_US 20000   /* how long an edge's count of sending sessions holds */
 
 /* ids of deliver processes are made by number 0x8000 and up; those of edges by their index */
 #define QUEUE_DELIVER_IDS 0x8000
@@ -74,8 +75,10 @@ struct queue_stream { /* a slot being written by an edge */
 	struct queue *queue;
 	unsigned edge;
 	uint64_t tag;
-	struct spool_slot *slot;
-	bool owes_ack; /* the ring was full */
+	struct spool_slot *slot; /* NULL: it waits for one */
+	struct list waiting;
+	uint64_t size, since; /* of what waits */
+	bool owes_ack;        /* the ring was full */
 };
 
 struct queue_edge {
@@ -106,6 +109,7 @@ struct queue {
 	/* that wait for room, or for an earlier one of the same message */
 	struct list bounces;
 	struct list answers, errands; /* to operators; verbs over all messages, under way */
+	struct list waiting;          /* streams without a slot yet, the oldest first */
 	struct list suspensions;
 	unsigned nsuspensions;
 	struct spool_paper paper;    /* where they are stored */

@@ -83,6 +83,9 @@ struct queue_stream *queue_stream_find(struct queue *q, unsigned edge, uint64_t 
 void queue_stream_taken(struct queue_stream **s); /* its slot is the spool's */
 void queue_stream_flush(struct queue *q, unsigned edge);
 void queue_stream_fini(struct queue *q, unsigned edge);
+/* a slot, or its refusal, to whom it can be said now */
+void queue_stream_run(struct queue *q);
+uint64_t queue_stream_next(const struct queue *q); /* monotonic microseconds, or UINT64_MAX */
 void queue_stream_lost(struct queue *q, unsigned edge);
 
 /* queue_state.c: what is stored of a message's progress */

@@ -42,6 +42,7 @@ static void forget(struct queue_stream **sp)
 
 	s->queue->edges[s->edge].nstreams--;
 	list_remove(&s->node);
+	list_remove(&s->waiting);
 	free(s);
 	*sp = NULL;
 }
@@ -73,37 +74,61 @@ struct queue_stream *queue_stream_find(struct queue *q, unsigned edge, uint64_t 
 	return NULL;
 }
 
-/* open_slot - where a body of that size (0: unknown, but it is a big one) could be stored at all */
-static struct spool_slot *open_slot(struct queue_stream *s, uint64_t size,
-				    struct spool_refusal *why)
+/* can_store - a body of that size (0: unknown, but it is a big one), as far as the spool knows */
+static bool can_store(const struct queue_stream *s, struct spool_refusal *why)
 {
-	struct spool *spool = s->queue->spool;
+	return spool_is_accepting(s->queue->spool,
+				  s->size > SPOOL_INLINE ? s->size : SPOOL_INLINE + 1, why);
+}
 
-	if (!spool_is_accepting(spool, size > SPOOL_INLINE ? size : SPOOL_INLINE + 1, why))
-		return NULL;
-	return spool_slot_open(spool, moved, s, why);
+/* Slots are made, written and cleared by threads: none may be there yet for what the spool does
+ * accept. */
+void queue_stream_run(struct queue *q)
+{
+	while (!list_is_empty(&q->waiting)) {
+		struct queue_stream *s = LIST_ITEM(q->waiting.next, struct queue_stream, waiting);
+		struct spool_refusal why;
+		bool can = can_store(s, &why);
+
+		s->slot = can ? spool_slot_open(q->spool, moved, s, &why) : NULL;
+		if (s->slot) {
+			list_remove(&s->waiting);
+			send_ack(s);
+			continue;
+		}
+		if (can && net_loop_now(q->loop) < s->since + QUEUE_SLOT_US)
+			return;
+		send_refusal(q, s->edge, s->tag, &why);
+		forget(&s);
+	}
+}
+
+uint64_t queue_stream_next(const struct queue *q)
+{
+	if (list_is_empty(&q->waiting))
+		return UINT64_MAX;
+	return LIST_ITEM(q->waiting.next, struct queue_stream, waiting)->since + QUEUE_SLOT_US;
 }
 
 static void open_stream(struct queue *q, unsigned edge, uint64_t tag, uint64_t size)
 {
+	static const struct spool_refusal why = { 452, "too many big messages at once" };
 	struct queue_edge *e = &q->edges[edge];
-	struct spool_refusal why = { 452, "too many big messages at once" };
 	struct queue_stream *s = e->nstreams < QUEUE_STREAMS ? calloc(1, sizeof *s) : NULL;
 
-	if (s) {
-		s->queue = q;
-		s->edge = edge;
-		s->tag = tag;
-		s->slot = open_slot(s, size, &why);
-	}
-	if (!s || !s->slot) {
-		free(s);
+	if (!s) {
 		send_refusal(q, edge, tag, &why);
 		return;
 	}
+	s->queue = q;
+	s->edge = edge;
+	s->tag = tag;
+	s->size = size;
+	s->since = net_loop_now(q->loop);
 	list_prepend(&e->streams, &s->node);
 	e->nstreams++;
-	send_ack(s);
+	list_append(&q->waiting, &s->waiting);
+	queue_stream_run(q);
 }
 
 static void open_frame(struct queue *q, unsigned edge, const struct ipc_frame *frame)
@@ -119,7 +144,7 @@ static void append(struct queue *q, struct queue_stream *s, struct str bytes)
 {
 	static const struct spool_refusal why = { 451, "more bytes than were asked for" };
 
-	if (bytes.n <= spool_slot_room(s->slot)) {
+	if (s->slot && bytes.n <= spool_slot_room(s->slot)) {
 		spool_slot_append(q->spool, s->slot, bytes);
 		return;
 	}

@@ -255,7 +255,7 @@ struct queue_stream *queue_submit_stream(struct queue *q, unsigned edge, struct 
 {
 	struct queue_stream *stream = s->is_slot ? queue_stream_find(q, edge, s->slot) : NULL;
 
-	if (stream && spool_slot_length(stream->slot) == s->slot_length)
+	if (stream && stream->slot && spool_slot_length(stream->slot) == s->slot_length)
 		return stream;
 	if (s->is_slot)
 		s->slot_length = UINT64_MAX;

@@ -229,7 +229,7 @@ bool spool_is_accepting(struct spool *sp, uint64_t size, struct spool_refusal *w
 		*why = (struct spool_refusal){ 452, "the spool is full" };
 	else if (size > SPOOL_INLINE && sp->supply.space.bytes < size + sp->o.keep_bytes)
 		*why = (struct spool_refusal){ 452, "the disk is full" };
-	else if (size > SPOOL_INLINE && sp->slots.free == 0)
+	else if (size > SPOOL_INLINE && spool_slots_are_used_up(sp))
 		*why = (struct spool_refusal){ 452, "too many big messages at once" };
 	else
 		return true;

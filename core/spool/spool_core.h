@@ -172,6 +172,7 @@ bool spool_commit_is_failing(const struct spool *sp);
 int spool_slots_init(struct spool *sp, struct fault *why);
 void spool_slots_fini(struct spool *sp);
 void spool_slots_turn(struct spool *sp);
+bool spool_slots_are_used_up(const struct spool *sp); /* as many as the options allow */
 uint64_t spool_slots_timer(const struct spool *sp);
 struct spool_slot *spool_slots_get(const struct spool *sp, unsigned number); /* NULL: no such */
 /* recovery: the file exists */
@@ -184,8 +185,7 @@ void spool_slots_sweep(struct spool *sp);
 void spool_slot_close(struct spool *sp, struct spool_slot *slot, struct spool_submit *s);
 /* its submit is durable */
 void spool_slot_keep(struct spool_slot *slot, unsigned messages);
-/* one message less */
-void spool_slot_drop(struct spool *sp, unsigned number);
+void spool_slot_drop(struct spool *sp, unsigned number); /* one message less */
 /* nobody needs it */
 void spool_slot_clear(struct spool *sp, struct spool_slot *slot);
 /* all of them may be cleared */

@@ -216,6 +216,11 @@ static void write_done(struct spool_job *job)
 	slot->submit = NULL;
 }
 
+bool spool_slots_are_used_up(const struct spool *sp)
+{
+	return sp->slots.free == 0 && sp->slots.count >= sp->o.slots;
+}
+
 struct spool_slot *spool_slot_open(struct spool *sp, void (*moved)(void *arg), void *arg,
 				   struct spool_refusal *why)
 {

@@ -8,7 +8,9 @@
  * Invariants  a slot is cleared and used again only when that its last message is finished is
  *             durable; until a submit is durable it belongs to nobody, and recovery clears it.
  * Ownership   the pointer is the caller's from open to submit or abort.
- * Bounds      SPOOL_STREAMS at once, spool_options.slots in all: then open says 452.
+ * Bounds      SPOOL_STREAMS at once, spool_options.slots in all: then open says 452. It also does
+ *             while one is still being made, written or cleared: what spool_is_accepting takes may
+ *             find it after a turn.
  * Fails       a write that fails makes the submit REFUSED; what is appended after that is dropped.
  */
 #ifndef SPOOL_SLOT_H

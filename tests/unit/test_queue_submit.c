@@ -1,3 +1,4 @@
+#include "queue_frames.h"
 #include "queue_rig.h"
 
 /* From an edge to the disk: inline, by slot, twice, too much, and not at all. */
@@ -198,6 +199,55 @@ TEST(when_no_slot_is_left_it_is_452_and_lost_edges_give_theirs_back)
 	rig_end();
 }
 
+/* fill_streams - edge 1 has every body that can be written at once */
+static void fill_streams(void)
+{
+	rig_init();
+	rig.spool_options.slots = SPOOL_STREAMS + 8;
+	rig_start();
+	for (uint64_t i = 1; i <= SPOOL_STREAMS; i++)
+		assert_true(rig_send(&rig.edges[1], IPC_SLOT_OPEN, i, (struct str){ bytes, 8 }));
+	rig_turn(4);
+	assert_int_equal(rig.queue->edges[1].nstreams, SPOOL_STREAMS);
+}
+
+TEST(who_finds_no_slot_yet_waits_for_the_next_one)
+{
+	memset(bytes, 0, sizeof bytes);
+	fill_streams();
+	open_slot(7, 0);
+	open_slot(8, 0);
+	assert_int_equal(rig_count(&rig.edges[0], IPC_SLOT_REFUSED), 0);
+	assert_int_equal(rig_count(&rig.edges[0], IPC_SLOT_ACK), 0);
+	rig_submit_slot(0, 1, 7, 0); /* it has no slot to name */
+	assert_int_equal(refusal(IPC_REFUSED, 1), 451);
+	assert_true(rig_send(&rig.edges[1], IPC_SLOT_ABORT, 3, STR_NONE));
+	rig_turn(4);
+	assert_int_equal(rig_tag(&rig.edges[0], IPC_SLOT_ACK), 7);
+	assert_int_equal(rig_count(&rig.edges[0], IPC_SLOT_ACK), 0);
+	assert_true(rig_send(&rig.edges[0], IPC_SLOT_ABORT, 8, STR_NONE));
+	rig_turn(4);
+	assert_int_equal(rig.queue->edges[0].nstreams, 1);
+	rig_end();
+}
+
+TEST(who_waits_too_long_for_a_slot_is_refused)
+{
+	memset(bytes, 0, sizeof bytes);
+	fill_streams();
+	open_slot(7, 0);
+	assert_true(queue_stream_next(rig.queue) <= net_loop_now(rig.loop) + QUEUE_SLOT_US);
+	rig_wait(QUEUE_SLOT_US);
+	assert_int_equal(refusal(IPC_SLOT_REFUSED, 7), 452);
+	open_slot(8, 0);
+	put(8, 10); /* before it was told that it may */
+	assert_int_equal(refusal(IPC_SLOT_REFUSED, 8), 451);
+	open_slot(9, 0);
+	rig_lose(&rig.edges[0]);
+	assert_true(queue_stream_next(rig.queue) == UINT64_MAX);
+	rig_end();
+}
+
 TEST(what_the_disk_cannot_hold_is_refused_before_it_is_sent)
 {
 	rig_begin();
@@ -291,6 +341,8 @@ int main(void)
 		cmocka_unit_test(a_slot_belongs_to_the_edge_that_opened_it),
 		cmocka_unit_test(more_than_the_window_ends_the_slot),
 		cmocka_unit_test(when_no_slot_is_left_it_is_452_and_lost_edges_give_theirs_back),
+		cmocka_unit_test(who_finds_no_slot_yet_waits_for_the_next_one),
+		cmocka_unit_test(who_waits_too_long_for_a_slot_is_refused),
 		cmocka_unit_test(what_the_disk_cannot_hold_is_refused_before_it_is_sent),
 		cmocka_unit_test(a_disk_that_fails_ends_the_slot),
 		cmocka_unit_test(what_finds_no_room_waits_and_everything_is_answered),

@@ -244,6 +244,44 @@ static void as_many_as_can_be_written_at_once_are_always_ready(void **state)
 	}
 }
 
+/* More names are made beside other work, here on a disk that fails: until then fewer are there than
+ * the options allow, and nobody is refused for that. */
+static void slots_that_are_still_to_be_made_are_accepted(void **state)
+{
+	struct spool_slot *slots[SPOOL_STREAMS];
+	struct spool_refusal why;
+	const unsigned group = 256, more = 4;
+
+	(void)state;
+	world_kill(&w);
+	w.options.slots = group + more;
+	assert_true(reopen());
+	assert_int_equal(free_slots(), group);
+	world_turn(&w, 2); /* how much of the disk is left is known, for a second */
+	w.disk.fail_at = w.disk.calls + 1;
+	w.disk.fails_for_ever = true;
+	w.disk.fail_errno = EIO;
+	for (int i = 0; i < SPOOL_STREAMS; i++)
+		slots[i] = open_slot();
+	for (int i = 0; i < SPOOL_STREAMS; i++)
+		spool_slot_abort(w.spool, &slots[i]);
+	world_turn(&w, 2); /* what cannot be cleared stays away */
+	assert_int_equal(free_slots(), group - SPOOL_STREAMS);
+	while (free_slots() > 0)
+		assert_non_null(open_slot());
+	world_turn(&w, 2);
+	assert_null(open_slot());
+	w.disk.fail_at = 0;
+	assert_true(spool_is_accepting(w.spool, 1 << 20, &why));
+	w.now += 2000000;
+	world_turn(&w, 2);
+	assert_int_equal(free_slots(), more);
+	while (free_slots() > 0)
+		assert_non_null(open_slot());
+	assert_false(spool_is_accepting(w.spool, 1 << 20, &why));
+	assert_int_equal(why.code, 452);
+}
+
 /* The note that its message is finished must be durable before other bytes are put into the
  * slot. */
 static void a_slot_is_not_used_again_before_its_end_is_durable(void **state)
@@ -392,6 +430,7 @@ int main(void)
 		T(an_aborted_slot_is_free_again_even_while_it_is_written),
 		T(slots_run_out_with_452_and_come_back),
 		T(as_many_as_can_be_written_at_once_are_always_ready),
+		T(slots_that_are_still_to_be_made_are_accepted),
 		T(a_slot_is_not_used_again_before_its_end_is_durable),
 		T(variants_share_a_slot_until_the_last_is_finished),
 		T(a_message_whose_slot_is_gone_is_set_aside_and_hurts_no_other),
