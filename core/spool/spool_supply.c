@@ -119,14 +119,19 @@ static unsigned free_number(const struct spool *sp)
 	return 0;
 }
 
+/* is_low - mail is refused for want of space, and nothing else may happen that asks again */
+static bool is_low(const struct spool *sp)
+{
+	return sp->supply.space.bytes < sp->o.segment_size + sp->o.keep_bytes;
+}
+
 bool spool_supply_can_grow(const struct spool *sp)
 {
 	const struct spool_supply *y = &sp->supply;
 
 	if (y->has_make_failed)
 		return false;
-	return y->is_making ||
-	       (free_number(sp) != 0 && y->space.bytes >= sp->o.segment_size + sp->o.keep_bytes);
+	return y->is_making || (free_number(sp) != 0 && !is_low(sp));
 }
 
 static void begin_make(struct spool *sp)
@@ -247,12 +252,19 @@ static void begin_space(struct spool *sp)
 	spool_pool_put(&sp->pool, SPOOL_LANE_FILES, &sp->supply.space_job);
 }
 
+/* wants_make - too few are free */
+static bool wants_make(const struct spool *sp)
+{
+	const struct spool_supply *y = &sp->supply;
+
+	return !y->is_making && y->free < sp->o.spare && free_number(sp) != 0;
+}
+
 void spool_supply_turn(struct spool *sp)
 {
 	struct spool_supply *y = &sp->supply;
 
-	if (!y->is_making && y->free < sp->o.spare && sp->now >= y->make_after &&
-	    free_number(sp) != 0)
+	if (wants_make(sp) && sp->now >= y->make_after)
 		begin_make(sp);
 	if (!y->is_filling && !is_stuck(sp))
 		begin_fill(sp);
@@ -265,9 +277,10 @@ uint64_t spool_supply_timer(const struct spool *sp)
 	const struct spool_supply *y = &sp->supply;
 	uint64_t next = SPOOL_NEVER;
 
-	if (!y->is_making && y->free < sp->o.spare && sp->now < y->make_after &&
-	    free_number(sp) != 0)
+	if (wants_make(sp) && sp->now < y->make_after)
 		next = y->make_after;
+	if (!y->is_asking && is_low(sp))
+		next = least(next, y->space_at + SPOOL_SPACE_US);
 	if (is_stuck(sp))
 		next = least(next, y->fill_after);
 	return next;

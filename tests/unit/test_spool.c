@@ -428,6 +428,33 @@ static void a_disk_without_space_means_452_and_accepts_again_when_there_is_some(
 	assert_int_equal(l->answer, LETTER_DURABLE);
 }
 
+/* Nobody calls but for the timer: nothing is committed while nothing is accepted. */
+static void an_idle_spool_notices_that_there_is_space_again(void **state)
+{
+	const uint64_t soon = 5000000;
+	struct spool_refusal why;
+	uint64_t since;
+
+	(void)state;
+	w.disk.space = 1000;
+	w.now += soon;
+	world_turn(&w, 5);
+	assert_false(spool_is_accepting(w.spool, 1 << 20, &why));
+	assert_int_equal(why.code, 452);
+	w.disk.space = UINT64_C(1) << 40;
+	since = w.now;
+	while (!spool_is_accepting(w.spool, 1 << 20, &why)) {
+		uint64_t next = spool_next_timer(w.spool);
+
+		assert_true(next <= since + soon);
+		w.now = next > w.now ? next : w.now;
+		world_turn(&w, 2); /* asked, and answered */
+	}
+	assert_true(w.now <= since + soon);
+	world_turn(&w, 2);
+	assert_int_equal(spool_next_timer(w.spool), SPOOL_NEVER);
+}
+
 static void a_batch_waits_for_company_only_while_many_send(void **state)
 {
 	struct letter *l;
@@ -473,6 +500,7 @@ int main(void)
 		T(notes_are_carried_forward_before_their_segment_is_used_again),
 		T(a_full_spool_refuses_new_mail_and_still_drains),
 		T(a_disk_without_space_means_452_and_accepts_again_when_there_is_some),
+		T(an_idle_spool_notices_that_there_is_space_again),
 		T(a_batch_waits_for_company_only_while_many_send),
 	};
 
