@@ -178,7 +178,6 @@ static void damaged(void *arg, const struct spool_damage *damage, const char *co
 	char text[ID_TEXT + 1];
 
 	(void)arg;
-	counter_add(COUNTER_SPOOL_CORRUPT, 1);
 	json_int(j, "segment", damage->segment);
 	json_int(j, "offset", (int64_t)damage->offset);
 	json_int(j, "length", (int64_t)damage->length);

@@ -1,5 +1,7 @@
+#include "counter.h"
 #include "queue_frames.h"
 #include "queue_rig.h"
+#include "spool_replay.h"
 
 /* From an edge to the disk: inline, by slot, twice, too much, and not at all. */
 
@@ -258,6 +260,25 @@ TEST(what_the_disk_cannot_hold_is_refused_before_it_is_sent)
 	rig_end();
 }
 
+TEST(what_is_damaged_is_counted_once)
+{
+	static struct counter_slab slab;
+	char path[24];
+
+	rig_begin();
+	open_slot(7, 0);
+	put(7, 1000);
+	rig_submit_slot(0, 1, 7, 1000);
+	assert_int_equal(rig_tag(&rig.edges[0], IPC_DURABLE), 1);
+	spool_slot_path(path, rig_find(1, 0)->handle.slot);
+	memory_disk_set(&rig.disk, path, bytes, 999);
+	counter_attach(&slab);
+	rig_restart();
+	assert_null(rig_find(1, 0));
+	assert_int_equal(slab.counters[COUNTER_SPOOL_CORRUPT], 1);
+	rig_end();
+}
+
 TEST(a_disk_that_fails_ends_the_slot)
 {
 	rig_begin();
@@ -344,6 +365,7 @@ int main(void)
 		cmocka_unit_test(who_finds_no_slot_yet_waits_for_the_next_one),
 		cmocka_unit_test(who_waits_too_long_for_a_slot_is_refused),
 		cmocka_unit_test(what_the_disk_cannot_hold_is_refused_before_it_is_sent),
+		cmocka_unit_test(what_is_damaged_is_counted_once),
 		cmocka_unit_test(a_disk_that_fails_ends_the_slot),
 		cmocka_unit_test(what_finds_no_room_waits_and_everything_is_answered),
 		cmocka_unit_test(an_edge_is_told_whether_there_is_room),
