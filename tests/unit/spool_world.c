@@ -105,8 +105,7 @@ static void failed(void *arg, const char *what, const struct fault *why)
 
 bool world_is_sealed;
 
-/* seal - with a key that is the same in every world */
-static void seal(struct world *w)
+void world_seal(struct world *w)
 {
 	static struct spool_key key;
 
@@ -139,7 +138,7 @@ void world_init(struct world *w)
 		.keep_bytes = 1,
 	};
 	if (world_is_sealed)
-		seal(w);
+		world_seal(w);
 }
 
 void world_fini(struct world *w)
@@ -382,12 +381,20 @@ struct letter *world_bounce(struct world *w, struct letter *of, bool is_done)
 	return NULL;
 }
 
+/* reads_slot - at once, or after turns: a sealed slot is never read on the loop */
 static bool reads_slot(struct world *w, struct letter *l)
 {
 	static char bytes[WORLD_BODY];
-	struct spool_read read = { .handle = &l->handle, .to = bytes, .length = l->in_slot };
+	unsigned done = world_reads_done, bad = world_reads_failed;
+	struct spool_read read = {
+		.handle = &l->handle, .to = bytes, .length = l->in_slot, .done = world_read_done
+	};
 
-	return spool_read(w->spool, &read) == STEP_DONE &&
+	memset(bytes, 0, l->in_slot);
+	if (spool_read(w->spool, &read) == STEP_MORE)
+		while (world_reads_done == done)
+			world_turn(w, 1);
+	return world_reads_failed == bad &&
 	       memcmp(bytes, body_of(world_number(w, l)), l->in_slot) == 0;
 }
 

@@ -58,6 +58,8 @@ struct world {
 
 void world_init(struct world *w);
 void world_fini(struct world *w);
+/* world_seal - what is written from the next open on is sealed, with one key for all worlds */
+void world_seal(struct world *w);
 bool world_open(struct world *w); /* with what is on the disk */
 void world_kill(struct world *w); /* no flush; the disk keeps what the cache has */
 void world_crash(struct world *w, uint64_t keep);
@@ -85,7 +87,8 @@ extern unsigned world_reads_done, world_reads_failed;
 void world_read_done(struct spool_read *r, bool is_good);
 
 unsigned world_number(const struct world *w, const struct letter *l);
-bool world_reads(struct world *w, struct letter *l); /* its contents come back as sent */
+/* world_reads - its contents come back as sent; turns while its slot is read on a thread */
+bool world_reads(struct world *w, struct letter *l);
 /* world_check - what recovery gave back agrees with what was answered: NULL, or what is wrong */
 const char *world_check(struct world *w);
 struct spool_stats world_stats(const struct world *w);

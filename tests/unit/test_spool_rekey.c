@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "spool_cipher.h"
+#include "spool_core.h"
 #include "spool_replay.h"
 #include "spool_segment.h"
 
@@ -312,12 +313,7 @@ TEST(turned_on_plain_messages_stay_and_what_is_freed_is_blanked)
 {
 	mail(3);
 	world_kill(&w);
-	world_is_sealed = true;
-	w.keys = spool_keys_new();
-	w.keys->n = 1;
-	spool_key_make(&w.keys->at[0]);
-	w.options.keys = w.keys;
-	w.options.is_sealing = true;
+	world_seal(&w);
 	reopen();
 	assert_true(marks_on_disk() > 0);
 	for (unsigned i = 0; i < w.nletters; i++)
@@ -341,6 +337,28 @@ TEST(turned_off_sealed_messages_stay_and_new_ones_are_plain)
 	assert_true(marks_on_disk() > 0);
 	assert_true(segments_of(&w.keys->at[0]) > 0);
 	reopen();
+}
+
+TEST(slots_of_both_kinds_come_back_whole_whatever_is_written_now)
+{
+	struct letter *plain = world_send_slot(&w, 3000), *sealed;
+
+	world_settle(&w);
+	world_kill(&w);
+	world_seal(&w);
+	reopen();
+	sealed = world_send_slot(&w, 3000);
+	world_settle(&w);
+	for (int is_sealing = 1; is_sealing >= 0; is_sealing--) {
+		w.options.is_sealing = is_sealing;
+		world_crash(&w, 0);
+		reopen();
+		assert_int_equal(plain->found, 1);
+		assert_int_equal(sealed->found, 1);
+		assert_int_equal(w.damages, 0);
+	}
+	assert_null(spool_slot_key(spool_slots_get(w.spool, plain->handle.slot)));
+	assert_non_null(spool_slot_key(spool_slots_get(w.spool, sealed->handle.slot)));
 }
 
 /* Rotation */
@@ -518,6 +536,7 @@ int main(void)
 		SEALED(records_cannot_change_places),
 		SEALED(who_checks_needs_no_key),
 		PLAIN(turned_on_plain_messages_stay_and_what_is_freed_is_blanked),
+		PLAIN(slots_of_both_kinds_come_back_whole_whatever_is_written_now),
 		SEALED(turned_off_sealed_messages_stay_and_new_ones_are_plain),
 		SEALED(rotation_wraps_every_segment_anew_and_the_old_key_can_go),
 		SEALED(a_key_in_use_is_not_given_up),
