@@ -286,21 +286,25 @@ static void link_handle(struct spool *sp, struct spool_handle *h, const struct s
 		sp->segments[h->noted]->states++;
 }
 
-/* set_aside - its body is gone: copied, reported, and finished once the copy is durable */
+/* set_aside - its body is gone: copied, reported, and finished once the copy is durable; a body that
+ * an error hides is reported, and the next start looks again */
 static void set_aside(struct recovery *y, const struct spool_replay_view *v)
 {
 	struct spool *sp = y->sp;
 	struct spool_damage d = { v->segment, v->message->accept.offset, v->message->accept.size,
 				  v->slot_trouble, &v->id };
 	char path[COPY_PATH];
-	bool is_copied = copy_aside(y, &d, path) == 0 && (v->accept->slot > SPOOL_SLOTS_MAX ||
-							  copy_slot(y, v->accept->slot, path) == 0);
+	bool is_copied =
+		!v->is_slot_unread && copy_aside(y, &d, path) == 0 &&
+		(v->accept->slot > SPOOL_SLOTS_MAX || copy_slot(y, v->accept->slot, path) == 0);
 
 	counter_add(COUNTER_SPOOL_CORRUPT, 1);
 	sp->o.owner.damaged(sp->o.owner.arg, &d, is_copied ? path : NULL);
 	revive(sp, v);
-	if (!is_copied)
-		return; /* alive, but nobody's: it keeps its segment */
+	if (!is_copied) { /* alive, but nobody's: it keeps its segment, and its slot */
+		sp->slots.is_doubtful = true;
+		return;
+	}
 	sp->stats.live--;
 	spool_segment_finish(sp->segments[v->segment], v->ordinal);
 	spool_progress_pend(sp, sp->segments[v->segment], v->ordinal);
@@ -407,6 +411,7 @@ int spool_recover(struct spool *sp, struct fault *why)
 		goto out;
 	if (adopt_all(sp, y.replay, why) < 0 || spool_replay_each(y.replay, found, &y, why) < 0)
 		goto out;
+	sp->slots.is_doubtful |= y.replay->damages > 0;
 	rc = 0;
 out:
 	for (unsigned i = 1; sp->segments && i <= y.replay->nsegments; i++)

@@ -79,6 +79,7 @@ struct spool_replay_view { /* of each living message */
 	uint16_t variant;
 	const struct spool_accept *accept; /* with its latest state */
 	const char *slot_trouble;          /* NULL, or why the slot cannot be used */
+	bool is_slot_unread;               /* by an error: another start may find it well */
 	bool is_locked; /* checking without its key: `accept` has the slot alone */
 };
 

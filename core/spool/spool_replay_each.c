@@ -1,6 +1,7 @@
 /* What lives: the messages whose records and slots are there, with their latest state. */
 #include "spool_replay_core.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,7 +94,8 @@ static const char *sum_slot(struct spool_replay *r, int fd, const struct spool_a
 /* slot_trouble - a slot is reused only when that its message is finished is durable. When nothing
  * is damaged its length is proof enough; else the note may be what was damaged, and another
  * message's body may lie there: then the sum decides. */
-static const char *slot_trouble(struct spool_replay *r, const struct spool_accept *a)
+static const char *slot_trouble(struct spool_replay *r, const struct spool_accept *a,
+				bool *is_unread)
 {
 	const char *trouble = NULL;
 	char path[24];
@@ -106,10 +108,14 @@ static const char *slot_trouble(struct spool_replay *r, const struct spool_accep
 		return "its slot has an impossible number";
 	spool_slot_path(path, a->slot);
 	fd = r->file->open(r->file, path, SPOOL_FILE_READ);
+	*is_unread = fd < 0 && errno != ENOENT;
 	if (fd < 0)
-		return "its slot is missing";
+		return *is_unread ? "its slot cannot be opened" : "its slot is missing";
 	size = r->file->size(r->file, fd);
-	if (size < 0 || (uint64_t)size < stored_length(a))
+	*is_unread = size < 0;
+	if (*is_unread)
+		trouble = "its slot cannot be read";
+	else if ((uint64_t)size < stored_length(a))
 		trouble = "its slot is too short";
 	else if (r->is_checking || r->damages > 0)
 		trouble = sum_slot(r, fd, a);
@@ -157,7 +163,7 @@ static int give_locked(struct spool_replay *r, struct spool_replay_view *view,
 	}
 	view->is_locked = true;
 	view->accept = &accept;
-	view->slot_trouble = slot_trouble(r, &accept);
+	view->slot_trouble = slot_trouble(r, &accept, &view->is_slot_unread);
 	return each(arg, view);
 }
 
@@ -190,7 +196,7 @@ static int give(struct spool_replay *r, unsigned segment, uint32_t ordinal,
 	if (with_state(r, m, &accept) < 0)
 		return -1;
 	view.accept = &accept;
-	view.slot_trouble = slot_trouble(r, &accept);
+	view.slot_trouble = slot_trouble(r, &accept, &view.is_slot_unread);
 	return each(arg, &view);
 }
 

@@ -393,11 +393,25 @@ int spool_slots_use(struct spool *sp, const struct spool_accept *a, struct fault
 	return 0;
 }
 
+static bool is_empty(struct spool_slot *slot)
+{
+	struct spool_file *f = slot->spool->file;
+	bool is_empty = open_file(slot) == 0 && f->size(f, slot->fd) == 0;
+
+	if (slot->fd >= 0)
+		f->close(f, slot->fd);
+	slot->fd = -1;
+	return is_empty;
+}
+
 void spool_slots_sweep(struct spool *sp)
 {
-	for (unsigned i = 1; i <= sp->slots.highest; i++)
-		if (sp->slots.all[i] && sp->slots.all[i]->state == SLOT_OPEN)
-			spool_slot_clear(sp, sp->slots.all[i]);
+	for (unsigned i = 1; i <= sp->slots.highest; i++) {
+		struct spool_slot *slot = sp->slots.all[i];
+
+		if (slot && slot->state == SLOT_OPEN && (!sp->slots.is_doubtful || is_empty(slot)))
+			spool_slot_clear(sp, slot);
+	}
 }
 
 /* More names: a folder of GROUP at a time, durable before any of them is used */

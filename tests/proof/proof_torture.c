@@ -211,6 +211,17 @@ static void live_in_it(void)
 	world_settle(&w);
 }
 
+/* turn_to_sealing - messages of a plain life, and from now on it is sealed */
+static void turn_to_sealing(void)
+{
+	assert(world_open(&w));
+	world_send(&w, 300);
+	world_send_slot(&w, 3000);
+	world_settle(&w);
+	world_kill(&w);
+	world_seal(&w);
+}
+
 static void mourned(const char *how, unsigned n)
 {
 	unsigned copies = 0;
@@ -237,6 +248,7 @@ static const struct scenario {
 } scenarios[] = {
 	{ "a life", nothing, live, unhurt, false },
 	{ "a damaged spool", hurt, mourn, mourned, false },
+	{ "a life that is sealed", turn_to_sealing, live, unhurt, true },
 	{ "a long segment", begin_long_segment, live_in_it, unhurt, true },
 };
 

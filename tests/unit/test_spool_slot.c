@@ -420,6 +420,42 @@ static void a_cold_read_goes_to_a_thread_and_comes_back(void **state)
 	assert_int_equal(world_reads_failed, 1);
 }
 
+/* start_with_failing - false: the start made fewer calls than that */
+static bool start_with_failing(unsigned n)
+{
+	unsigned upto = w.disk.calls + n;
+
+	w.disk.fail_at = upto;
+	w.disk.fail_errno = EIO;
+	if (world_open(&w)) {
+		world_send_slot(&w, 4000);
+		world_settle(&w);
+	}
+	return w.disk.calls >= upto;
+}
+
+/* What a start cannot read, the next one can: nothing was written where its body lies. */
+static void a_call_that_fails_at_a_start_costs_no_body(void **state)
+{
+	bool is_reached = true;
+
+	for (unsigned n = 1; is_reached; n++) {
+		const char *wrong;
+
+		assert_non_null(world_send_slot(&w, 3000));
+		world_settle(&w);
+		world_kill(&w);
+		is_reached = start_with_failing(n);
+		world_kill(&w);
+		assert_true(world_open(&w));
+		wrong = world_check(&w);
+		if (wrong)
+			fail_msg("call %u: %s", n, wrong);
+		end(state);
+		begin(state);
+	}
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -437,6 +473,7 @@ int main(void)
 		T(a_slot_that_cannot_be_written_refuses_its_message_and_no_other),
 		T(a_slot_whose_sync_fails_refuses_its_message),
 		T(a_cold_read_goes_to_a_thread_and_comes_back),
+		T(a_call_that_fails_at_a_start_costs_no_body),
 	};
 
 	rnd_init();
