@@ -58,25 +58,28 @@ uint64_t map_hash_fold(struct str key)
 
 void map_init(struct map *m)
 {
-	*m = (struct map){ .buckets = &m->first };
-}
-
-static void free_buckets(struct map *m)
-{
-	if (m->buckets != &m->first)
-		free(m->buckets);
+	*m = (struct map){ 0 };
 }
 
 void map_fini(struct map *m)
 {
-	free_buckets(m);
+	free(m->buckets);
 	*m = (struct map){ 0 };
 }
 
-static void put_in(struct map_node **buckets, size_t mask, struct map_node *node)
+/* bucket_of - a small map is its own bucket, found by asking, so that the struct may be copied */
+static struct map_node **bucket_of(struct map *m, uint64_t hash)
 {
-	struct map_node **bucket = &buckets[node->hash & mask];
+	return m->buckets ? &m->buckets[hash & m->mask] : &m->first;
+}
 
+static struct map_node *bucket(const struct map *m, uint64_t hash)
+{
+	return m->buckets ? m->buckets[hash & m->mask] : m->first;
+}
+
+static void put_in(struct map_node **bucket, struct map_node *node)
+{
 	node->next = *bucket;
 	*bucket = node;
 }
@@ -89,16 +92,17 @@ static void grow(struct map *m)
 	if (!buckets)
 		return;
 	for (size_t i = 0; i <= m->mask; i++) {
-		struct map_node *node = m->buckets[i];
+		struct map_node *node = bucket(m, i);
 
 		while (node) {
 			struct map_node *next = node->next;
 
-			put_in(buckets, mask, node);
+			put_in(&buckets[node->hash & mask], node);
 			node = next;
 		}
 	}
-	free_buckets(m);
+	free(m->buckets);
+	m->first = NULL;
 	m->buckets = buckets;
 	m->mask = mask;
 }
@@ -108,13 +112,13 @@ void map_put(struct map *m, struct map_node *node, uint64_t hash)
 	if (m->count > m->mask)
 		grow(m);
 	node->hash = hash;
-	put_in(m->buckets, m->mask, node);
+	put_in(bucket_of(m, hash), node);
 	m->count++;
 }
 
 struct map_node *map_get(const struct map *m, uint64_t hash, map_match *match, const void *key)
 {
-	struct map_node *node = m->buckets[hash & m->mask];
+	struct map_node *node = bucket(m, hash);
 
 	while (node && (node->hash != hash || !match(node, key)))
 		node = node->next;
@@ -123,7 +127,7 @@ struct map_node *map_get(const struct map *m, uint64_t hash, map_match *match, c
 
 void map_remove(struct map *m, struct map_node *node)
 {
-	struct map_node **at = &m->buckets[node->hash & m->mask];
+	struct map_node **at = bucket_of(m, node->hash);
 
 	while (*at && *at != node)
 		at = &(*at)->next;
@@ -141,9 +145,9 @@ struct map_node *map_next(const struct map *m, const struct map_node *node)
 		return node->next;
 	if (node)
 		i = (node->hash & m->mask) + 1;
-	while (i <= m->mask && !m->buckets[i])
+	while (i <= m->mask && !bucket(m, i))
 		i++;
-	return i <= m->mask ? m->buckets[i] : NULL;
+	return i <= m->mask ? bucket(m, i) : NULL;
 }
 
 static size_t reversed(size_t v)
@@ -161,7 +165,7 @@ static size_t reversed(size_t v)
  */
 struct map_node *map_scan(const struct map *m, size_t *cursor)
 {
-	struct map_node *first = m->buckets[*cursor & m->mask];
+	struct map_node *first = bucket(m, *cursor);
 
 	*cursor = reversed(reversed(*cursor | ~m->mask) + 1);
 	return first;

@@ -18,10 +18,10 @@ struct map_node {
 };
 
 struct map {
-	struct map_node **buckets;
-	size_t mask; /* buckets - 1 */
+	struct map_node *
+		*buckets; /* NULL: `first` is the only one, so that making one cannot fail */
+	size_t mask;      /* buckets - 1 */
 	size_t count;
-	/* the only bucket of a small map: making one cannot fail, and it must not move */
 	struct map_node *first;
 };
 

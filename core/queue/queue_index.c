@@ -415,13 +415,12 @@ void queue_job_route(struct queue_index *x, struct queue_job *j, struct queue_de
 
 void queue_index_fini(struct queue_index *x)
 {
-	struct map_node *node;
-	size_t cursor = 0;
+	struct map_node *node, *next;
 
-	do
-		while ((node = x->messages.buckets[cursor]))
-			queue_message_remove(x, container_of(node, struct queue_message, node));
-	while (cursor++ < x->messages.mask);
+	for (node = map_next(&x->messages, NULL); node; node = next) {
+		next = map_next(&x->messages, node);
+		queue_message_remove(x, container_of(node, struct queue_message, node));
+	}
 	while ((node = map_next(&x->destinations, NULL))) { /* what leases still held */
 		container_of(node, struct queue_destination, node)->active = 0;
 		queue_destination_release(x, container_of(node, struct queue_destination, node));

@@ -49,6 +49,26 @@ TEST(what_was_put_is_found_until_it_is_removed)
 	map_fini(&m);
 }
 
+TEST(a_map_may_be_moved_whatever_its_size)
+{
+	struct map_node nodes[20] = { { NULL, 0 } };
+
+	for (size_t n = 0; n <= COUNT(nodes); n++) {
+		struct map from, to;
+
+		map_init(&from);
+		for (size_t i = 0; i < n; i++)
+			map_put(&from, &nodes[i], i);
+		to = from;
+		map_init(&from);
+		map_fini(&from);
+		for (size_t i = 0; i < n; i++)
+			map_remove(&to, &nodes[i]);
+		CHECK_INT(n, to.count, 0);
+		map_fini(&to);
+	}
+}
+
 TEST(a_walk_passes_each_once_and_may_remove_what_it_passed)
 {
 	struct map m;
@@ -132,6 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_walk_in_pieces_misses_nothing_that_stays),
 		cmocka_unit_test(what_was_put_is_found_until_it_is_removed),
+		cmocka_unit_test(a_map_may_be_moved_whatever_its_size),
 		cmocka_unit_test(a_walk_passes_each_once_and_may_remove_what_it_passed),
 		cmocka_unit_test(the_folding_hash_ignores_case_in_keys_of_any_length),
 	};
