@@ -1,5 +1,6 @@
 /* layer: tls */
 #include "tls.h"
+#include "tls_core.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +35,8 @@ static void check(bool holds)
 static void files(struct str text)
 {
 	struct tls_store *s = tls_store_new();
-	struct tls_pem whole = { .certificate = text, .key = STR(key) };
-	struct tls_pem staple = { STR(cert), STR(key), text };
+	struct tls_pem whole = { .certificate = text, .key = str_of(key) };
+	struct tls_pem staple = { str_of(cert), str_of(key), text };
 	struct fault why = { 0 };
 
 	check(tls_store_add(s, &whole, &why) == 0 || why.text[0]);
@@ -76,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (!context) {
 		struct tls_store *s = tls_store_new();
-		struct tls_pem pem = { .certificate = STR(cert), .key = STR(key) };
+		struct tls_pem pem = { .certificate = str_of(cert), .key = str_of(key) };
 		struct fault why;
 
 		tls_process_init();

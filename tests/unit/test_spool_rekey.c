@@ -56,7 +56,8 @@ static unsigned marks_on_disk(void)
 
 	for (unsigned f = 0; f < w.disk.nfiles; f++)
 		for (size_t m = 0; m < COUNT(marks); m++)
-			found += memmem(w.disk.files[f].now, w.disk.files[f].size, marks[m],
+			found += w.disk.files[f].size > 0 &&
+				 memmem(w.disk.files[f].now, w.disk.files[f].size, marks[m],
 					strlen(marks[m])) != NULL;
 	return found;
 }
