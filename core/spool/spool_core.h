@@ -58,11 +58,8 @@ struct spool_slots {
 	struct spool_slot **all; /* by number, 0 unused */
 	unsigned count, free, highest, cap;
 	struct list idle; /* free ones */
-	/* their last message is finished, that note is not yet in a batch */
-	struct list leaving;
-	/* recovery could not read everything: a body that no message names may be one's all the
-	 * same, and the next start may read that one */
-	bool is_doubtful;
+	struct list leaving; /* their last message is finished, that note is not yet in a batch */
+	bool is_doubtful; /* recovery could not read all: unnamed bodies may be somebody's */
 	struct list ready, failed;      /* submits whose slot is synced, or could not be */
 	char *windows;                  /* SPOOL_STREAMS of them */
 	uint8_t streams[SPOOL_STREAMS]; /* free ones, as a stack */
@@ -182,8 +179,7 @@ struct spool_slot *spool_slots_get(const struct spool *sp, unsigned number); /* 
 int spool_slots_found(struct spool *sp, unsigned number, struct fault *why);
 /* recovery: a living message is in it */
 int spool_slots_use(struct spool *sp, const struct spool_accept *a, struct fault *why);
-/* recovery: clear the others; when it is doubtful whose they are, only those that are empty are
- * used again before the next start */
+/* recovery: clear the others; in doubt only the empty ones are used before the next start */
 void spool_slots_sweep(struct spool *sp);
 /* write the rest, sync */
 void spool_slot_close(struct spool *sp, struct spool_slot *slot, struct spool_submit *s);

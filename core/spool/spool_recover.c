@@ -286,8 +286,10 @@ static void link_handle(struct spool *sp, struct spool_handle *h, const struct s
 		sp->segments[h->noted]->states++;
 }
 
-/* set_aside - its body is gone: copied, reported, and finished once the copy is durable; a body that
- * an error hides is reported, and the next start looks again */
+/*
+ * set_aside - its body is gone: copied, reported, and finished once the copy is durable; a body
+ * that an error hides is reported, and the next start looks again
+ */
 static void set_aside(struct recovery *y, const struct spool_replay_view *v)
 {
 	struct spool *sp = y->sp;
