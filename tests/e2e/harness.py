@@ -167,6 +167,7 @@ class Sink:
         self.lmtp = lmtp
         self.answer = answer or (lambda stage, text: None)
         self.messages = []                              # (sender, recipients, bytes after dot-unstuffing)
+        self.times = []                                 # of each, monotonic
         self.lock = threading.Condition()
         self.server = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = self.server.getsockname()[1]
@@ -221,6 +222,7 @@ class Sink:
                 if not refusal:
                     with self.lock:
                         self.messages.append((sender, list(rcpts), body))
+                        self.times.append(time.monotonic())
                         self.lock.notify_all()
                 for _ in rcpts if self.lmtp else [None]:
                     reply(refusal or "250 2.0.0 ok")
