@@ -42,6 +42,17 @@ static void limit(int what, rlim_t most)
 	(void)setrlimit(what, &r);
 }
 
+/* files - at most so many open, of as many as the process was given: that may be taken back */
+static void files(rlim_t most)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+		return;
+	r.rlim_cur = most < r.rlim_max ? most : r.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
+}
+
 /* confine - a policy that loops or grows for ever ends this process and nothing else */
 static void confine(void)
 {
@@ -50,7 +61,7 @@ static void confine(void)
 	limit(RLIMIT_AS, MEMORY); /* sanitizers map terabytes that they never touch */
 #endif
 	limit(RLIMIT_FSIZE, SNAPSHOT_MAX + 4096); /* the memfd is a file too */
-	limit(RLIMIT_NOFILE, FILES);
+	files(FILES);
 	limit(RLIMIT_CORE, 0);
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -78,6 +89,11 @@ static int send_result(int link, struct str lines, int fd)
 	struct msghdr m = { .msg_iov = parts, .msg_iovlen = COUNT(parts) };
 
 	if (fd >= 0) {
+		/*
+		 * What this user's processes have on its way anywhere is counted against our limit:
+		 * with the one of the load a busy host would refuse this one.
+		 */
+		files(RLIM_INFINITY);
 		control.align = (struct cmsghdr){ CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS };
 		memcpy(CMSG_DATA(&control.align), &fd, sizeof fd);
 		m.msg_control = &control;

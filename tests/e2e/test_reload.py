@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 
 from harness import LONG, SLOW, Gate, Raw, Sink, Skipped, folder, free_port, until
@@ -187,6 +188,31 @@ def test_listeners_and_limits_change_live_and_what_needs_a_restart_is_named():
         assert answer.returncode == 78 and "spool" in answer.stdout + answer.stderr, answer
         with Raw(other) as client:                              # nothing has changed
             assert client.say("NOOP")[0] == 250
+
+
+CROWD = """
+import os, socket, sys
+os.setgroups([]), os.setgid(int(sys.argv[1])), os.setuid(int(sys.argv[1]))
+ends = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(4)]
+for a, b in ends:
+    socket.send_fds(a, [b"x"], [0] * 64)
+print("sent", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_descriptors_on_their_way_elsewhere_do_not_refuse_a_reload():
+    """The kernel counts them per user, against the limit of who sends one more: the loader, which may open few files."""
+    with Gate(policy=GOOD % {"n": 1}) as gate:
+        for line in pathlib.Path(f"/proc/{gate.process.pid}/status").read_text().splitlines():
+            if line.startswith("Uid:"):
+                uid = line.split()[1]
+        with subprocess.Popen([sys.executable, "-c", CROWD, str(uid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as crowd:
+            assert crowd.stdout.readline() == b"sent\n"
+            write(gate, GOOD % {"n": 2})
+            gate.cli("reload")
+            crowd.stdin.close()
+        assert gate.status()["generation"] == 2
 
 
 def test_the_policys_own_tests_guard_the_reload():
