@@ -319,8 +319,8 @@ static void begin_rollback(struct master_reload *r)
 	struct master *m = r->master;
 	struct fault why;
 
-	if (!m->history[1]) {
-		refuse(r, STR("there is no earlier generation to go back to\n"));
+	if (!m->history[1]) { /* nothing is wrong with the rules: a plain no */
+		finish(r, 1, STR("there is no earlier generation to go back to\n"));
 		return;
 	}
 	r->next = master_snapshot_take(dup(m->history[1]->fd), m->next_number++, &why);
@@ -343,6 +343,15 @@ static void begin(struct master_reload *r, bool rollback)
 		begin_load(r);
 }
 
+static struct str not_now(const struct master *m)
+{
+	if (master_upgrade_runs(m))
+		return STR("not now: an upgrade is under way; try again when it is over\n");
+	if (m->phase != MASTER_SERVING)
+		return STR("not now: the gateway is starting or stopping; try again\n");
+	return STR("not now: too many wait for a reload already; try again\n");
+}
+
 static void ask(struct master *m, struct asker asker, bool has_asker)
 {
 	struct master_reload *r = m->reload;
@@ -357,7 +366,7 @@ static void ask(struct master *m, struct asker asker, bool has_asker)
 	if (m->phase != MASTER_SERVING || master_upgrade_runs(m) ||
 	    (has_asker && r->nlater == ASKERS)) {
 		if (has_asker)
-			master_answer(m, asker.tag, 75, STR("not now; try again\n"));
+			master_answer(m, asker.tag, 75, not_now(m));
 		return;
 	}
 	if (has_asker)

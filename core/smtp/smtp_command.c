@@ -55,7 +55,7 @@ const char *smtp_verb_name(enum smtp_verb verb)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		if (rows[i].verb == verb && rows[i].grammar != UNREAD)
 			return rows[i].name;
-	return "?";
+	return "command";
 }
 
 static bool is_printable(struct str s)

@@ -62,6 +62,6 @@ struct smtp_command {
 void smtp_command_parse(struct str line, const struct smtp_offers *offers,
                         struct smtp_command *out);
 
-const char *smtp_verb_name(enum smtp_verb verb); /* "MAIL"; "?": it has no name of its own */
+const char *smtp_verb_name(enum smtp_verb verb); /* "MAIL"; "command": it has no name of its own */
 
 #endif

@@ -320,7 +320,7 @@ def test_every_limit_is_reached_and_answered():
         with Raw(gate.port) as client:
             assert [client.say("FROB")[0] for _ in range(2)] == [500, 500]
             last = client.say("FROB")
-            assert last[0] == 421 or client.say("FROB")[0] == 421
+            assert last[0] == 421
             assert client.is_closed()
         with Raw(gate.port) as client:
             assert [client.say("NOOP")[0] for _ in range(7)] == [250] * 6 + [421] and client.is_closed()
@@ -389,14 +389,14 @@ def test_expiry_sends_a_report_to_the_sender_and_none_to_nobody():
         got = sink.wait(2, 30)
         report = next(m for m in got if is_report(m[2]))
         assert report[0] == "" and report[1] == ["a@client.example"]
-        check_report(report[2], "full@example.com", "4.2.2")
+        check_report(report[2], "full@example.com", "4.4.7", "4.2.2")     # RFC 3463: delivery time expired; and what the last reply said
         until(lambda: gate.status()["queued"] == 0, "the one from nobody is given up too", 20)
         assert len([m for m in sink.messages if is_report(m[2])]) == 1
         attempts = [e for e in gate.events("delivery") if e["rcpt"] == "full@example.com"]
         assert len(attempts) >= 4 and attempts[-1]["outcome"] in ("failed", "expired"), attempts[-1]
 
 
-def check_report(body, rcpt, status):
+def check_report(body, rcpt, status, said):
     report = email.message_from_bytes(body)
     assert report.get_content_type() == "multipart/report" and report.get_param("report-type") == "delivery-status"
     human, machine, original = report.get_payload()
@@ -405,8 +405,8 @@ def check_report(body, rcpt, status):
     per_message, *per_rcpt = machine.get_payload()
     assert per_message["Reporting-MTA"] == "dns; mx.example.com" and len(per_rcpt) == 1
     assert per_rcpt[0]["Final-Recipient"] == f"rfc822; {rcpt}" and per_rcpt[0]["Action"] == "failed"
-    assert per_rcpt[0]["Status"].startswith(status[:1]) or per_rcpt[0]["Status"].startswith("5."), per_rcpt[0]["Status"]
-    assert status in per_rcpt[0]["Diagnostic-Code"]
+    assert per_rcpt[0]["Status"] == status, per_rcpt[0]["Status"]
+    assert said in per_rcpt[0]["Diagnostic-Code"]
     assert original.get_content_type() in ("message/rfc822", "text/rfc822-headers") and "Subject: hello" in original.as_string()
     assert report["Auto-Submitted"] == "auto-replied" and report["To"] and report["From"] and report["Message-ID"] and report["Date"]
 

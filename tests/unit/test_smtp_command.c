@@ -168,8 +168,8 @@ TEST(verbs_have_names)
 {
 	assert_string_equal(smtp_verb_name(VERB_MAIL), "MAIL");
 	assert_string_equal(smtp_verb_name(VERB_BDAT), "BDAT");
-	assert_string_equal(smtp_verb_name(VERB_OTHER), "?");
-	assert_string_equal(smtp_verb_name(VERB_UNKNOWN), "?");
+	assert_string_equal(smtp_verb_name(VERB_OTHER), "command");
+	assert_string_equal(smtp_verb_name(VERB_UNKNOWN), "command");
 }
 
 int main(void)
