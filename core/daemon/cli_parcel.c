@@ -176,7 +176,9 @@ static void read_to(struct reader *r, struct cli_parcel *p)
 	for (size_t i = 0; p->to && i < n; i++) {
 		v = json_array_get(list, i);
 		good &= json_is_string(v);
-		p->to[i] = arena_str(r->arena, str_of(good ? json_string_value(v) : ""));
+		p->to[i] = arena_str(
+			r->arena, good ? (struct str){ json_string_value(v), json_string_length(v) }
+				       : STR(""));
 		good &= p->to[i].p != NULL;
 	}
 	p->nto = (unsigned)n;
@@ -225,7 +227,7 @@ static void read_envelope(struct reader *r, struct cli_parcel *p)
 int cli_parcel_read(struct str json, struct arena *arena, struct cli_parcel *out, struct fault *why)
 {
 	json_error_t error;
-	json_t *root = json_loadb(json.p, json.n, JSON_REJECT_DUPLICATES, &error);
+	json_t *root = json_loadb(json.p, json.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 	struct reader r = { root, arena, why, false };
 	uint64_t format;
 
