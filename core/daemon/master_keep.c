@@ -2,22 +2,30 @@
  * The committed snapshot goes to disk in a child: a sync takes as long as it takes, and the master
  * never waits. One child at a time; a commit meanwhile is kept when it has ended.
  */
+#define _GNU_SOURCE /* SYS_close_range */
 #include "master.h"
 
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "snapshot_keep.h"
 
+#define SNAPSHOT_FD 3
+
+/* child - holds nothing of the master's but the snapshot: a listener that was closed is closed */
 static _Noreturn void child(const struct master *m)
 {
 	char path[4096];
 	struct fault why;
 
+	if (m->history[0]->fd != SNAPSHOT_FD && dup2(m->history[0]->fd, SNAPSHOT_FD) < 0)
+		_exit(1);
+	(void)syscall(SYS_close_range, SNAPSHOT_FD + 1, ~0U, 0);
 	str_copy(path, sizeof path, m->history[0]->settings.spool);
-	_exit(snapshot_keep(path, m->history[0]->fd, &why) < 0 ? 1 : 0);
+	_exit(snapshot_keep(path, SNAPSHOT_FD, &why) < 0 ? 1 : 0);
 }
 
 /* master_keep - what is committed now is what a boot may fall back to */

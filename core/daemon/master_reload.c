@@ -154,8 +154,8 @@ static void commit_all(struct master_reload *r)
 	m->refusal_n = 0;
 	master_keys_commit(m);
 	master_tell_all(m, ROLE_KINDS, WORD_COMMIT);
-	master_keep(m);
 	master_listen_commit(m, &m->history[0]->settings);
+	master_keep(m);
 	counter_add(COUNTER_RELOADS, 1);
 	gauge_set(GAUGE_GENERATION, m->history[0]->number);
 	j = log_open(LOG_LEVEL_INFO, r->rollback ? "policy.rolled_back" : "policy.reloaded");
