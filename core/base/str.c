@@ -177,3 +177,13 @@ unsigned str_distance(struct str a, struct str b)
 	}
 	return smaller(row[b.n], DISTANCE_CAP);
 }
+
+void str_near_try(struct str_near *n, struct str candidate)
+{
+	unsigned distance = str_distance(n->word, candidate);
+
+	if (candidate.n == 0 || distance >= n->distance)
+		return;
+	n->found = candidate;
+	n->distance = distance;
+}

@@ -63,4 +63,13 @@ size_t str_copy(char *to, size_t size, struct str s);
  */
 unsigned str_distance(struct str a, struct str b);
 
+/* The candidate nearest to a word, nearer than `distance` was at first; the first of equals. */
+struct str_near {
+	struct str word;
+	unsigned distance;
+	struct str found; /* empty: none */
+};
+
+void str_near_try(struct str_near *n, struct str candidate); /* an empty one is none */
+
 #endif

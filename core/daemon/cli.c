@@ -63,25 +63,17 @@ static bool is_noun(const struct cli_command *row, const char *noun)
 
 const char *cli_nearest(const char *noun, const char *word)
 {
-	unsigned best = (unsigned)strlen(word) / 3 + 2; /* what a slip of the fingers does */
-	const char *found = NULL;
+	struct str_near near = { str_of(word), (unsigned)strlen(word) / 3 + 2, STR_NONE };
 
-	if (best > CLI_UNKNOWN)
-		best = CLI_UNKNOWN;
+	if (near.distance > CLI_UNKNOWN) /* what a slip of the fingers does */
+		near.distance = CLI_UNKNOWN;
 	for (unsigned i = 0; i < COUNT(cli_commands); i++) {
 		const struct cli_command *row = &cli_commands[i];
-		const char *candidate = noun ? row->verb : row->noun;
-		unsigned distance;
 
-		if (!row->help || !candidate || (noun && !is_noun(row, noun)))
-			continue;
-		distance = str_distance(str_of(word), str_of(candidate));
-		if (distance >= best)
-			continue;
-		best = distance;
-		found = candidate;
+		if (row->help && (!noun || is_noun(row, noun)))
+			str_near_try(&near, str_of(noun ? row->verb : row->noun));
 	}
-	return found;
+	return near.found.p;
 }
 
 void cli_usage(struct buf *out, const char *noun)
@@ -150,22 +142,15 @@ static bool has_word(const char *list, const char *word)
 /* nearest_option - of those that a command has; NULL: nothing is near */
 static const char *nearest_option(const char *list, const char *word)
 {
-	struct str rest = str_of(list ? list : ""), one, found = STR_NONE;
-	unsigned best = CLI_UNKNOWN;
+	struct str rest = str_of(list ? list : ""), one;
+	struct str_near near = { str_of(word), CLI_UNKNOWN, STR_NONE };
 	static char text[64];
 
-	while (rest.n) {
-		if (!str_take(&rest, ' ', &one)) {
-			one = rest;
-			rest.n = 0;
-		}
-		if (str_distance(str_of(word), one) < best) {
-			best = str_distance(str_of(word), one);
-			found = one;
-		}
-	}
-	(void)str_copy(text, sizeof text, found);
-	return found.n ? text : NULL;
+	while (str_take(&rest, ' ', &one))
+		str_near_try(&near, one);
+	str_near_try(&near, rest);
+	(void)str_copy(text, sizeof text, near.found);
+	return near.found.n ? text : NULL;
 }
 
 struct flag {

@@ -79,39 +79,36 @@ static int with_new_key(const struct cli *c, struct place *p, bool is_first)
 	return rc < 0 ? complain(&why, EX_CANTCREAT) : 0;
 }
 
+/* find_file - the place of the keys, where that is no credential: else `instead` is what to do */
+static int find_file(const struct cli *c, const char *file, const char *instead, struct place *p)
+{
+	int code = find(c, file, p);
+
+	if (code || !p->is_credential)
+		return code;
+	(void)fprintf(stderr, "moongate: %s is a credential: %s\n", p->key, instead);
+	return EX_USAGE;
+}
+
 static int key_new(const struct cli *c, const char *file)
 {
 	struct place p;
-	int code = find(c, file, &p);
+	int code = find_file(
+		c, file, "make a file with `moongate spool key new FILE`, and load it from there",
+		&p);
 
-	if (code)
-		return code;
-	if (p.is_credential) {
-		(void)fprintf(stderr,
-			      "moongate: %s is a credential: make a file with "
-			      "`moongate spool key new FILE`, and load it from there\n",
-			      p.key);
-		return EX_USAGE;
-	}
-	return with_new_key(c, &p, true);
+	return code ? code : with_new_key(c, &p, true);
 }
 
 static int key_rotate(const struct cli *c, const char *file)
 {
 	struct cli reload = *c;
 	struct place p;
-	int code = find(c, file, &p);
+	int code = find_file(c, file,
+			     "rotate the file that it comes from, then restart the service", &p);
 
-	if (code)
-		return code;
-	if (p.is_credential) {
-		(void)fprintf(stderr,
-			      "moongate: %s is a credential: rotate the file that it comes "
-			      "from, then restart the service\n",
-			      p.key);
-		return EX_USAGE;
-	}
-	code = with_new_key(c, &p, false);
+	if (code == 0)
+		code = with_new_key(c, &p, false);
 	if (code || file)
 		return code;
 	for (unsigned i = 0; i < cli_commands_count; i++)

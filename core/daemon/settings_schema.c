@@ -176,27 +176,12 @@ bool setting_is_group(struct str path)
 	return false;
 }
 
-struct nearest {
-	struct str word, found;
-	unsigned distance;
-};
-
-static void consider(struct nearest *n, struct str candidate)
-{
-	unsigned distance = str_distance(n->word, candidate);
-
-	if (candidate.n == 0 || distance >= n->distance)
-		return;
-	n->found = candidate;
-	n->distance = distance;
-}
-
 /* setting_nearest - compared as a whole, and by its last word alone, which finds `limits.timeout`
  * and a forgotten group */
 struct str setting_nearest(struct str path)
 {
-	struct nearest whole = { path, STR_NONE, 4 };
-	struct nearest last = { str_drop(path, (size_t)(str_rfind(path, '.') + 1)), STR_NONE, 2 };
+	struct str_near whole = { path, 4, STR_NONE };
+	struct str_near last = { str_drop(path, (size_t)(str_rfind(path, '.') + 1)), 2, STR_NONE };
 
 	if (path.n <= 4)
 		whole.distance = 3;
@@ -206,9 +191,9 @@ struct str setting_nearest(struct str path)
 		struct str tail = str_drop(candidate, group.n ? group.n + 1 : 0);
 		unsigned before = last.distance;
 
-		consider(&whole, candidate);
-		consider(&whole, group);
-		consider(&last, tail);
+		str_near_try(&whole, candidate);
+		str_near_try(&whole, group);
+		str_near_try(&last, tail);
 		if (last.distance < before)
 			last.found = candidate;
 	}

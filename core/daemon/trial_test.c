@@ -261,20 +261,14 @@ static const struct key keys[] = {
 	{ "expect", LUA_TNONE, take_expect },
 };
 
+/* nearest - a constant, or NULL */
 static const char *nearest(const struct key *table, size_t n, struct str word)
 {
-	unsigned best = NEAR;
-	const char *found = NULL;
+	struct str_near near = { word, NEAR, STR_NONE };
 
-	for (size_t i = 0; i < n; i++) {
-		unsigned distance = str_distance(word, str_of(table[i].name));
-
-		if (distance < best) {
-			best = distance;
-			found = table[i].name;
-		}
-	}
-	return found;
+	for (size_t i = 0; i < n; i++)
+		str_near_try(&near, str_of(table[i].name));
+	return near.found.p;
 }
 
 /* no_strangers - every key of the table at the top is in ours */

@@ -87,20 +87,13 @@ bool queue_filter_duration(struct str text, uint64_t *seconds)
 	return read_number(text, KIND_SECONDS, seconds);
 }
 
-static const char *nearest_field(struct str name)
+static struct str nearest_field(struct str name)
 {
-	const char *found = NULL;
-	unsigned best = 4;
+	struct str_near near = { name, 4, STR_NONE };
 
-	for (unsigned i = 0; i < FIELDS; i++) {
-		unsigned distance = str_distance(name, str_of(fields[i].name));
-
-		if (distance < best) {
-			best = distance;
-			found = fields[i].name;
-		}
-	}
-	return found;
+	for (unsigned i = 0; i < FIELDS; i++)
+		str_near_try(&near, str_of(fields[i].name));
+	return near.found;
 }
 
 static bool complain(char why[QUEUE_FILTER_WHY], struct str word, size_t at, const char *expected)
@@ -112,12 +105,13 @@ static bool complain(char why[QUEUE_FILTER_WHY], struct str word, size_t at, con
 
 static bool unknown_field(char why[QUEUE_FILTER_WHY], struct str word, struct str name)
 {
-	const char *near = nearest_field(name);
+	struct str near = nearest_field(name);
 	char text[QUEUE_FILTER_WHY];
 
-	if (near)
-		(void)snprintf(text, sizeof text, "a field, and `%.*s` is none; did you mean `%s`?",
-			       (int)(name.n < 40 ? name.n : 40), name.p, near);
+	if (near.n)
+		(void)snprintf(text, sizeof text,
+			       "a field, and `%.*s` is none; did you mean `%.*s`?",
+			       (int)(name.n < 40 ? name.n : 40), name.p, STR_ARG(near));
 	else
 		(void)snprintf(text, sizeof text,
 			       "a field: state destination reason bucket age attempts from to "

@@ -141,6 +141,22 @@ TEST(a_copy_is_cut_and_terminated)
 	assert_int_equal(str_copy(to, 0, STR("x")), 0);
 }
 
+TEST(the_nearest_is_nearer_than_asked_and_the_first_of_equals)
+{
+	struct str_near near = { STR("listn"), 3, STR_NONE };
+
+	str_near_try(&near, STR(""));
+	str_near_try(&near, STR("domains"));
+	CHECK_STR(0, near.found, STR(""));
+	str_near_try(&near, STR("lists"));
+	str_near_try(&near, STR("listen"));
+	CHECK_STR(0, near.found, STR("lists"));
+	near = (struct str_near){ STR("ab"), 2, STR_NONE };
+	str_near_try(&near, STR(""));
+	str_near_try(&near, STR("cd"));
+	CHECK_STR(0, near.found, STR(""));
+}
+
 TEST(distance_counts_edits_up_to_its_cap)
 {
 	static const struct {
@@ -174,6 +190,7 @@ int main(void)
 		cmocka_unit_test(taking_consumes_the_separator_and_a_miss_nothing),
 		cmocka_unit_test(numbers_are_whole_and_bounded),
 		cmocka_unit_test(a_copy_is_cut_and_terminated),
+		cmocka_unit_test(the_nearest_is_nearer_than_asked_and_the_first_of_equals),
 		cmocka_unit_test(distance_counts_edits_up_to_its_cap),
 	};
 
